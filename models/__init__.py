@@ -1,0 +1,1 @@
+"""What a released model is, and the released ones."""
