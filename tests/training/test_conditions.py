@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linegate.models.certificate import Waiver
+from linegate.models.manifest import Parity
+from linegate.training.conditions import (
+    NO_CASES,
+    TRAINING_DATA,
+    GateSettings,
+    Waivers,
+    apart,
+    builds,
+    classes_shown,
+    escapes,
+    must_catch,
+    negative_flips,
+    no_worse,
+    overkill,
+)
+from linegate.training.dataset import Dataset, Lost
+from linegate.training.judge import Judged
+from linegate.training.snapshot import Snapshot
+from linegate.training.units import units_of
+
+from .test_thresholds import part
+
+
+def waiver(name: str, why: str = "test") -> Waiver:
+    return Waiver(name=name, why=why)
+
+
+LOOSE = GateSettings(flip_margin=0.05, most_escapes=0.2, most_overkill=0.3)
+TORCH = Parity(build="torch fp32", reference="openvino accuracy", pictures=40, within=True)
+
+
+def parts(bad: int, good: int, caught: bool = True, killed: int = 0, lot: str = "L1") -> list[Judged]:
+    """So many bad parts, all caught or all missed, and good ones, ``killed`` of them held back."""
+    found = [part(True, 0.9, passed=not caught, group=lot, name=f"{lot}b{n}") for n in range(bad)]
+    return found + [part(False, 0.1, passed=n >= killed, group=lot, name=f"{lot}g{n}") for n in range(good)]
+
+
+@given(bad=st.integers(0, 400), good=st.integers(0, 400), live_caught=st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_nothing_that_never_rejects_ever_passes(bad: int, good: int, live_caught: bool) -> None:
+    """However many parts there are, whatever is live, at the loosest limits there can be."""
+    mine = units_of(parts(bad, good, caught=False))
+    live = parts(bad, good, caught=live_caught)
+    outcomes = [
+        classes_shown(("spot",), mine, (), Waivers([])),
+        escapes(mine, LOOSE),
+        negative_flips(mine, live, LOOSE),
+        overkill(mine, LOOSE),
+        no_worse(mine, units_of(live), LOOSE),
+    ]
+    assert not all(outcome.condition.held for outcome in outcomes)
+
+
+def test_no_case_and_cases_that_cannot_be_tried_refuse_until_somebody_waives_them() -> None:
+    assert not must_catch([], [], Waivers([])).condition.held
+    assert must_catch([], [], Waivers([waiver(NO_CASES)])).condition.held
+    lost = [Lost("0001-5/top", "its picture was not kept")]
+    found = must_catch([], lost, Waivers([])).condition
+    assert not found.held
+    assert "case 0001-5/top (its picture was not kept)" in found.finding
+    given = Waivers([waiver("case 0001-5/top", "the disk of March"), waiver(NO_CASES)])
+    found = must_catch([], lost, given).condition
+    assert found.held
+    assert "waived: case 0001-5/top: the disk of March" in found.finding
+    assert given.unneeded() == [NO_CASES]
+    # A miss is a miss, whatever is waived.
+    missed = units_of([part(True, 0.1, passed=True)])
+    assert not must_catch(missed, [], Waivers([waiver(NO_CASES)])).condition.held
+
+
+def test_a_class_that_no_part_shows_refuses_until_it_is_waived() -> None:
+    frozen = units_of(parts(3, 3))
+    assert classes_shown(("spot",), frozen, (), Waivers([])).condition.held
+    found = classes_shown(("spot", "line"), frozen, (), Waivers([])).condition
+    assert not found.held
+    assert "not tested and not waived: class line" in found.finding
+    assert classes_shown(("spot", "line"), frozen, (), Waivers([waiver("class line")])).condition.held
+    case = units_of([part(True, 0.9, klass="line")])
+    assert classes_shown(("spot", "line"), frozen, case, Waivers([])).condition.held
+    assert not classes_shown((), units_of(parts(3, 0)), (), Waivers([])).condition.held
+    assert not classes_shown((), units_of(parts(0, 3)), (), Waivers([])).condition.held
+
+
+def test_what_nobody_knows_of_the_training_data_is_waived_what_is_wrong_is_not() -> None:
+    frozen = Snapshot.of(Dataset(Path("frozen"), ("spot",), ()))
+    assert not apart("0", frozen, None, None, Waivers([])).condition.held
+    assert apart("0", frozen, None, None, Waivers([waiver(TRAINING_DATA)])).condition.held
+    assert not apart("0", frozen, frozen, None, Waivers([waiver(TRAINING_DATA)])).condition.held  # another's
+    assert apart(frozen.sha256, frozen, frozen, None, Waivers([])).condition.held
+
+
+def test_the_export_is_proven_or_waived_and_a_failed_proof_refuses() -> None:
+    own = Parity(build="openvino bf16, 1 thread", reference="openvino accuracy", pictures=40, within=True)
+    absent = own.model_copy(
+        update={"build": "onnxruntime fp32, 1 thread", "tried": False, "within": False, "note": "no"}
+    )
+    assert builds([TORCH, own, absent], own.build, (), Waivers([])).condition.held
+    assert not builds([TORCH, own, absent], absent.build, (), Waivers([])).condition.held
+    assert not builds([own], own.build, (), Waivers([])).condition.held
+    assert builds([own], own.build, (), Waivers([waiver("torch fp32 parity")])).condition.held
+    wrong = TORCH.model_copy(update={"within": False})
+    assert not builds([wrong, own], own.build, (), Waivers([waiver("torch fp32 parity")])).condition.held
+    broken = absent.model_copy(update={"tried": True})
+    assert not builds([TORCH, own, broken], own.build, (), Waivers([])).condition.held
+
+
+@pytest.mark.parametrize(("new", "held"), [((1, 1), True), ((1, 2), False), ((0, 2), False), ((0, 1), True)])
+def test_overkill_is_compared_in_every_lot(new: tuple[int, int], held: bool) -> None:
+    live = [*parts(0, 20, killed=2, lot="A"), *parts(0, 20, killed=1, lot="B")]
+    mine = [*parts(0, 20, killed=new[0], lot="A"), *parts(0, 20, killed=new[1], lot="B")]
+    found = no_worse(units_of(mine), units_of(live), LOOSE)
+    assert found.condition.held is held
+    assert ("lot B" in found.condition.finding) is not held
+    assert found.condition.total == 40

@@ -1,0 +1,1 @@
+"""Labels to a released model. Never imported by the line process."""
