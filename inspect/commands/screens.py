@@ -1,0 +1,25 @@
+"""`linegate screens`: the operator and review screens, in a process of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``screens``."""
+
+    @app.command()
+    def screens(
+        station: Annotated[Path, typer.Option(help="The station's settings.")] = Path("station.toml"),
+        data: Annotated[Path | None, typer.Option(help="Data folder; the station's own by default.")] = None,
+        host: Annotated[str | None, typer.Option(help="Address to listen on; this machine only by default.")] = None,
+        port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+    ) -> None:
+        """Serve the operator and review screens; prints their address. May be killed and restarted at any time."""
+        from linegate.inspect.hmi.serve import serve, station_of
+
+        settings = station_of(station, data=data, host=host, port=port)
+        serve(settings, lambda url: typer.echo(f"screens: {url}"))

@@ -1,0 +1,1 @@
+"""The screens, in a process of their own."""

@@ -1,0 +1,1 @@
+"""The schema's history, run by ``database.migrate``; nobody needs the alembic command for it."""

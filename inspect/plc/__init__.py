@@ -1,0 +1,1 @@
+"""The PLC: the register map, the gate rule's words, one driver a file."""

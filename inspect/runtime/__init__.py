@@ -1,0 +1,1 @@
+"""A bundle on a device: one protocol, one engine a file."""
