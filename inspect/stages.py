@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from linegate.inspect.part import Decision
 from linegate.inspect.summary import Latency
@@ -49,7 +51,9 @@ class StageTimes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._times_ms: dict[str, deque[float]] = {stage: deque(maxlen=KEPT) for stage in (*STAGES, "whole")}
+        self._names = (*STAGES, "whole")
+        self._ms = np.full((KEPT, len(self._names)), np.nan)  # all of it from the start: memory stays flat
+        self._count = 0
 
     def add(self, part: FinishedPart, fsync_ns: int | None) -> None:
         """A part that went all the way; of several views, the last one's inference counts. ``fsync_ns``: the COMMIT of its
@@ -75,19 +79,28 @@ class StageTimes:
             "PLC write": written - durable,
             "whole": written - start,
         }
+        row = [times[name] / 1e6 for name in self._names]
         with self._lock:
-            for stage, took_ns in times.items():
-                self._times_ms[stage].append(took_ns / 1e6)
+            self._ms[self._count % KEPT] = row
+            self._count += 1
 
     def rows(self) -> list[StageRow]:
         """The table, the whole last."""
-        with self._lock:
-            times = {stage: list(values) for stage, values in self._times_ms.items()}
-        whole = sum(times["whole"]) or 1.0
-        return [StageRow(stage, Latency.of(values), sum(values) / whole) for stage, values in times.items()]
+        kept = self._kept()
+        sums = kept.sum(axis=0)
+        whole = float(sums[-1]) or 1.0
+        return [
+            StageRow(name, Latency.of(kept[:, column].tolist()), float(sums[column]) / whole)
+            for column, name in enumerate(self._names)
+        ]
 
     def overhead_ms(self) -> list[float]:
         """Of each part, all that is not ``GIVEN``."""
+        kept = self._kept()
+        given = [self._names.index(name) for name in GIVEN]
+        found: list[float] = (kept[:, -1] - kept[:, given].sum(axis=1)).tolist()
+        return found
+
+    def _kept(self) -> NDArray[np.float64]:
         with self._lock:
-            given = zip(*(self._times_ms[name] for name in GIVEN), strict=True)
-            return [whole - sum(times) for whole, times in zip(self._times_ms["whole"], given, strict=True)]
+            return self._ms[: min(self._count, KEPT)].copy()

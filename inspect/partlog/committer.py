@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine
 from linegate.inspect.part import PartKey
 from linegate.inspect.partlog import batch
 from linegate.inspect.partlog.batch import Extras, Pending
-from linegate.inspect.partlog.rows import part_rows
+from linegate.inspect.partlog.plain import PlainCommit
+from linegate.inspect.partlog.rows import PartRows, part_rows
 
 KNOWN_LIMIT = 1000
 
@@ -25,6 +26,7 @@ class Committer:
         self._downgrade_late = downgrade_late
         self._busy_timeout_ms = busy_timeout_ms
         self._connection: Connection | None = None
+        self._plain: PlainCommit | None = None
         self._thresholds: set[str] = set()
         self._next_id = 0
         self.fsync_ns = 0
@@ -36,11 +38,15 @@ class Committer:
         rows = [part_rows(p.record, p.token, p.outcome, p.gate, late=p.answered and late) for p in pendings]
         try:
             connection = self._connection or self._connect()
-            known = set(self._thresholds) if len(self._thresholds) < KNOWN_LIMIT else set()
-            with connection.begin():
-                batch.insert_parts(connection, rows, self._next_id, known)
-                orphans = batch.write_extras(connection, extras)
-                written_ns = time.monotonic_ns()
+            if self._plain is not None and not len(extras) and self._knows(rows):
+                written_ns = self._plain.store(rows, self._next_id)
+                known, orphans = self._thresholds, []
+            else:
+                known = set(self._thresholds) if len(self._thresholds) < KNOWN_LIMIT else set()
+                with connection.begin():
+                    batch.insert_parts(connection, rows, self._next_id, known)
+                    orphans = batch.write_extras(connection, extras)
+                    written_ns = time.monotonic_ns()
             self.fsync_ns = time.monotonic_ns() - written_ns
         except BaseException:
             self.drop()
@@ -60,10 +66,13 @@ class Committer:
 
     def drop(self) -> None:
         """Close the connection, whatever state it is in."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._plain = self._connection, None, None
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+    def _knows(self, rows: list[PartRows]) -> bool:
+        return all(each.part["thresholds_sha256"] in self._thresholds for each in rows)
 
     def _connect(self) -> Connection:
         self.drop()
@@ -71,6 +80,7 @@ class Committer:
         if self._engine.dialect.name == "sqlite":  # of this connection alone: ``drop`` never gives it back to the pool
             with closing(self._connection.connection.cursor()) as cursor:
                 cursor.execute(f"PRAGMA busy_timeout = {round(self._busy_timeout_ms)}")
+            self._plain = PlainCommit(self._connection)
         with self._connection.begin():
             self._next_id = batch.next_part_id(self._connection)
         self._thresholds = set()

@@ -21,17 +21,21 @@ class PlcLost(PlcError):
 class PlcDriver(Protocol):
     """One connection to one PLC, owned and called by the PLC thread alone.
 
-    Life: ``connect`` → ``exchange``* → ``close``. After any PlcLost the driver is disconnected, and what was in flight is
-    forgotten by this side; the caller decides when to ``connect`` again. No call blocks longer than the driver's timeout.
+    Life: ``connect`` → (``write`` | ``exchange``)* → ``close``. After any PlcLost the driver is disconnected, and what was in
+    flight is forgotten by this side; the caller decides when to ``connect`` again. No call blocks longer than the driver's
+    timeout.
     """
 
     def connect(self) -> None:
         """Raises PlcLost when nothing answers, PlcError when what answers has no such registers."""
         ...
 
-    def exchange(self, block: VisionBlock, slots: Sequence[Slot]) -> PlcBlock:
-        """Write ``slots``, then the V block, and read the P block. A slot is on the PLC when this returns.
-        Raises PlcLost; then each slot may or may not have been written."""
+    def write(self, slots: Sequence[Slot]) -> None:
+        """Put ``slots`` on the PLC; they are there when this returns. Raises PlcLost; then each of them may or may not be."""
+        ...
+
+    def exchange(self, block: VisionBlock) -> PlcBlock:
+        """Write the V block and read the P block. Raises PlcLost; then the PLC may or may not have got the V block."""
         ...
 
     def close(self) -> None:

@@ -237,19 +237,21 @@ class PlcLink:
         self._counter.interrupt()
 
     def _exchange(self) -> None:
+        """Slots first, so that a heartbeat never vouches for a slot that is not there yet."""
         epoch = self._counter.epoch
         good: list[Letter] = []
-        vision = self._vision(
-            self._clock()
-        )  # before ``take``: between the deadline's check and the wire lies nothing slow
         if not self._up or epoch is None:
             self._refuse(self._outbox.empty())
         elif self._sure:
             good, refused = self._outbox.take(self._clock(), epoch, self._newest)
             self._refuse(refused)
-        sent_ns = self._clock()
         try:
-            block = self._driver.exchange(vision, [letter.slot for letter in good])
+            if good:  # between the check of their deadlines and the wire lies nothing slow
+                self._driver.write([letter.slot for letter in good])
+            written_ns = self._clock()
+            vision = self._vision(written_ns)
+            sent_ns = self._clock()
+            block = self._driver.exchange(vision)
         except PlcError as error:
             self._lost += 1
             self._vouched = False
@@ -263,7 +265,7 @@ class PlcLink:
         self._pause_ms = RECONNECT_FIRST_MS
         written = block.epoch == epoch
         self._written += len(good) if written else 0
-        self._tell(good, written)
+        self._tell(good, written, written_ns)
         self._read(block, sent_ns)
 
     def _read(self, block: PlcBlock, sent_ns: int) -> None:
@@ -343,10 +345,9 @@ class PlcLink:
 
     def _refuse(self, letters: Sequence[Letter]) -> None:
         self._refused += len(letters)
-        self._tell(letters, False)
+        self._tell(letters, False, self._clock())
 
-    def _tell(self, letters: Sequence[Letter], written: bool) -> None:
-        at_ns = self._clock()
+    def _tell(self, letters: Sequence[Letter], written: bool, at_ns: int) -> None:
         for letter in letters:
             self._call(letter.done, written, at_ns)
 
@@ -373,8 +374,7 @@ class PlcLink:
                         inspected=0,
                         ng=0,
                         not_inspected=0,
-                    ),
-                    [],
+                    )
                 )
             except PlcError as error:
                 log.info("the PLC did not hear the farewell: %s", error)

@@ -32,6 +32,7 @@ from linegate.inspect.settings import PlcSettings
 MAX_WRITE = 120
 """Registers in one write: the protocol allows 123, and slots are never cut."""
 _NO_WAIT_S = 0.001
+_EXCHANGED = f"registers 0-{V_BLOCK_LENGTH - 1} and {P_BASE}-{P_BASE + P_BLOCK_LENGTH - 1}"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _EXCEPTIONS = {
     1: "illegal function",
@@ -46,7 +47,7 @@ _EXCEPTIONS = {
 
 
 class ModbusPlc:
-    """PlcDriver over Modbus TCP: function 16 for the slots, then 23, which writes the V block and reads the P block.
+    """PlcDriver over Modbus TCP: function 16 for slots, 23 to write the V block and read the P block in one.
 
     pymodbus is held to one request at a time, without retries. After any failure the socket is thrown away, so nothing
     is sent twice and no late answer of an old request can be read as the answer to a new one: answers travel on the
@@ -92,12 +93,9 @@ class ModbusPlc:
             self._drop()
             raise
 
-    def exchange(self, block: VisionBlock, slots: Sequence[Slot]) -> PlcBlock:
-        """Slots first, so that a heartbeat never vouches for a slot that is not there yet."""
-        if self._client is None:
-            raise self._lost("nothing was sent", "the connection was lost before")
-        self._end_s = time.monotonic() + self._settings.timeout_ms / 1000
-        client, device = self._client, self._settings.device_id
+    def write(self, slots: Sequence[Slot]) -> None:
+        """See PlcDriver."""
+        client, device = self._begin(), self._settings.device_id
         for address, words in runs(slots):
             last = address + len(words) - 1
             answer = self._ask(
@@ -106,8 +104,12 @@ class ModbusPlc:
             )
             if (answer.address, answer.count) != (address, len(words)):
                 raise self._lost(f"registers {address}-{last}", f"an answer about {answer.count} from {answer.address}")
+
+    def exchange(self, block: VisionBlock) -> PlcBlock:
+        """See PlcDriver."""
+        client, device = self._begin(), self._settings.device_id
         answer = self._ask(
-            f"registers 0-{V_BLOCK_LENGTH - 1} and {P_BASE}-{P_BASE + P_BLOCK_LENGTH - 1}",
+            _EXCHANGED,
             partial(
                 client.readwrite_registers,
                 read_address=P_BASE,
@@ -122,10 +124,7 @@ class ModbusPlc:
     def probe(self) -> PlcBlock:
         """As ``exchange``, with function 23, but writing only the spare register 7, which is always 0: for ``linegate
         check``, which must not speak for a line that may be running."""
-        if self._client is None:
-            raise self._lost("nothing was sent", "not connected")
-        self._end_s = time.monotonic() + self._settings.timeout_ms / 1000
-        client, device = self._client, self._settings.device_id
+        client, device = self._begin(), self._settings.device_id
         self._ask(
             f"registers 0-{MAX_WRITE - 1}",
             partial(client.read_holding_registers, 0, count=MAX_WRITE, device_id=device),
@@ -158,6 +157,13 @@ class ModbusPlc:
         if client is not None:
             with contextlib.suppress(OSError):
                 client.close()  # type: ignore[no-untyped-call]
+
+    def _begin(self) -> ModbusTcpClient:
+        """The connection, and from now on ``timeout_ms`` for all that one call asks of it."""
+        if self._client is None:
+            raise self._lost("nothing was sent", "the connection was lost before")
+        self._end_s = time.monotonic() + self._settings.timeout_ms / 1000
+        return self._client
 
     def _drop(self) -> None:
         """Close with a reset: the PLC frees the connection at once, and may forget what it has not carried out yet."""

@@ -61,6 +61,9 @@ def test_a_plc_restarted_again_and_again_in_the_middle_of_writes(make_rig: Calla
     rig.start_station()
     rig.run()
     for _ in range(4):
+        give_up = time.monotonic() + 20.0
+        while not rig.now.tracker.in_flight:  # a part is under way for some 10 ms: no time to sleep
+            assert time.monotonic() < give_up
         rig.plant.restart_plc()
         rig.more_parts(4)
     rig.passes()

@@ -45,13 +45,22 @@ class WirePlc:
     def close(self):
         self.connected = False
 
-    def exchange(self, block, slots):
+    def write(self, slots):
+        if not (self.connected and self.reachable) or self.fail_next == "before":
+            self.fail_next = ""
+            raise self._lost()
+        for slot in slots:
+            self.written.append((slot, self.now_ns, self.told_epoch))
+        self.now_ns += MS // 4
+        if self.fail_next == "between":
+            self.fail_next = ""
+            raise self._lost()
+
+    def exchange(self, block):
         if not (self.connected and self.reachable) or self.fail_next == "before":
             self.fail_next = ""
             raise self._lost()
         self.promised_unproven += Status.SYNC_OK in block.status and not self.proven
-        for slot in slots:
-            self.written.append((slot, self.now_ns, self.told_epoch))
         self.vouched.append((Status.SYNC_OK in block.status, block.epoch_echo, self.told_epoch))
         self.now_ns += MS // 4
         if self.fail_next == "after":
@@ -138,7 +147,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.submitted.append((slot, deadline, told))
         self.link.submit(slot, deadline, lambda written, at_ns: told.append((written, at_ns)))
 
-    @rule(how=st.sampled_from(["before", "after", "torn"]))
+    @rule(how=st.sampled_from(["before", "between", "after", "torn"]))
     def fail(self, how):
         self.plc.fail_next = how
 
