@@ -26,6 +26,7 @@ from linegate.inspect.checks_camera import check_camera, check_pulse
 from linegate.inspect.checks_runtime import check_recipe, check_shadow
 from linegate.inspect.checks_virtual import check_belt, check_photos
 from linegate.inspect.findings import Finding, attempt
+from linegate.inspect.priority import REMEDY, may_go_first
 from linegate.inspect.settings import StationSettings
 
 OLDEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,6 +46,8 @@ class Check:
 def station_checks(station: StationSettings, base: Path) -> Iterator[Check]:
     """All checks of a station whose file lies in ``base``, quick ones first."""
     yield Check("clock", check_clock)
+    if station.runtime.real_time:
+        yield Check("priority", check_priority)
     yield Check("disk", lambda: check_disk(station))
     yield Check("fsync", lambda: check_fsync(station))
     yield Check("log", lambda: check_log(station))
@@ -70,6 +73,14 @@ def station_checks(station: StationSettings, base: Path) -> Iterator[Check]:
 
 def _camera(station: StationSettings, camera: CameraSettings, seen: dict[str, CameraInfo]) -> Finding:
     return check_camera(camera, virtual=station.virtual is not None, seen=lambda info: seen.update({camera.name: info}))
+
+
+def check_priority() -> Finding:
+    """A line without it works, and is late when something else on the machine is busy."""
+    if may_go_first():
+        return Finding("priority", True, "real-time: the line goes before all else on this machine", "")
+    found = "normal: what else runs on this machine can make a verdict late, and its part is rejected"
+    return Finding("priority", True, found, f"For a real line, {REMEDY}")
 
 
 def check_clock() -> Finding:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from linegate.inspect.priority import behind
+
 STARTS_PER_MINUTE = 5
 NICENESS = 15
 """The verdict path shares the cores, and goes first."""
@@ -39,7 +41,7 @@ class ScreensChild:
 
     def __init__(self, arguments: list[str], log_file: Path, say: Callable[[str], None]) -> None:
         self._command = [
-            *("nice", "-n", str(NICENESS)),
+            *behind(NICENESS),
             *(sys.executable, "-m", "linegate.inspect.cli", "screens", *arguments),
         ]
         self._log_file = log_file

@@ -132,6 +132,8 @@ class RuntimeSettings(Frozen):
     """As released: the release gate checks that it flips no verdict. accuracy is the reference."""
     threads: int = Field(1, ge=1, le=256)
     warmup: int = Field(3, ge=1, le=100)
+    real_time: bool = True
+    """Whether the line asks for real-time priority; where that is not allowed, it says so and runs without."""
 
 
 class LogSettings(Frozen):

@@ -8,7 +8,6 @@ which the review screen lists; the picture of every disagreement is kept.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from linegate.inspect.judge import Judge
 from linegate.inspect.part import Decision, Judgement
 from linegate.inspect.partlog.images import ImageStore
 from linegate.inspect.partlog.writer import PartLog
+from linegate.inspect.priority import stand_back
 from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.runtime.session import InferenceSession
 from linegate.inspect.settings import RecipeSettings, RuntimeSettings, ShadowSettings
@@ -133,7 +133,7 @@ class Shadow:
 
     def _run(self) -> None:
         # Linux has a niceness per thread, and the engine's own threads inherit it from the one that opens the session.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        stand_back(NICENESS)
         try:
             session = open_session(self._bundle, self._runtime)
         except LinegateError as error:

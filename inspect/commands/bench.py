@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 when a part was missed or not inspected, counts disagree, the rate was not kept, or memory grows.
         """
+        from linegate.inspect.priority import go_first
         from linegate.inspect.settings_file import load_station
         from linegate.inspect.virtual_overrides import Overrides
 
@@ -67,6 +68,8 @@ def register(app: typer.Typer) -> None:
             wishes = Overrides(rate=rate, data=work, bundle=bundle, screens=screens)
             settings = wishes.apply(load_station(station), station.parent)
             work.mkdir(parents=True, exist_ok=True)
+            if settings.runtime.real_time and not engines and (words := go_first()):
+                console.print(f"! {words}", style="yellow", highlight=False, markup=False)
             if line:
                 from linegate.inspect.hmi.bench_beside import bench_beside
 

@@ -83,11 +83,14 @@ def _run(
     settings: StationSettings, station_file: Path, parts: int | None, pool: int | None, console: Console, as_json: bool
 ) -> int:
     from linegate.inspect.interpreter import settle
+    from linegate.inspect.priority import go_first
     from linegate.inspect.screens_child import ScreensChild, screens_installed
     from linegate.inspect.station import Station
     from linegate.inspect.virtual.errors import PlantStopped
     from linegate.inspect.virtual_overrides import at_plant, known_truth, shown_photos
 
+    if settings.runtime.real_time and (words := go_first()):
+        console.print(f"! {words}", style="yellow", highlight=False, markup=False)
     base = station_file.parent
     data = (base / settings.data).resolve()
     _check_data(data)

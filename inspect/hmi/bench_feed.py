@@ -18,6 +18,7 @@ import numpy as np
 
 from linegate.cameras.errors import LinegateError
 from linegate.inspect.live import LiveWriter
+from linegate.inspect.priority import behind
 from linegate.inspect.screens_child import NICENESS
 
 PICTURES = 16
@@ -39,7 +40,7 @@ class BenchServer:
     name = "Bench"
 
     def __init__(self, folder: Path, data: Path) -> None:
-        self._command = ["nice", "-n", str(NICENESS)]  # as the line starts them
+        self._command = behind(NICENESS)  # as the line starts them
         self._command += [sys.executable, "-m", "linegate.inspect.cli", "screens", "--data", str(data), "--port", "0"]
         self._command += ["--station", str(folder / "station.toml")]
         self.pin = ""

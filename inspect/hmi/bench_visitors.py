@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from linegate.inspect.hmi.bench_memory import browser_pids
 from linegate.inspect.hmi.bench_page import open_browser
+from linegate.inspect.priority import stand_back
 from linegate.inspect.screens_child import step_back
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ BOARD = ('[data-do="last_ng"]', '[data-do="marks"]', '[data-do="live"]', ".lg-st
 
 def main() -> None:
     """Until stdin ends."""
-    os.nice(BROWSER_NICENESS)
+    stand_back(BROWSER_NICENESS)
     orders: queue.Queue[str] = queue.Queue()
 
     def listen() -> None:

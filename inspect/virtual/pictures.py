@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.cameras.errors import SettingsError
+from linegate.inspect.priority import stand_back
 from linegate.inspect.virtual.launch import leave_group
 from linegate.inspect.virtual.panel import PanelSpec, draw_panel
 from linegate.inspect.virtual.truth import PartTruth
@@ -161,7 +161,7 @@ def main(plan: PicturePlan, belt: Connection) -> None:
     """Draw until the belt's end closes. Sends a PartTruth for each picture that lies ready, or a LinegateError; takes
     one token (any object) for each picture the belt has used up."""
     leave_group()
-    os.nice(10)
+    stand_back(10)  # unlike the belt and the PLC, which are machines
     cv2.setNumThreads(1)
     free = plan.ahead
     try:
