@@ -186,6 +186,11 @@ class LinkMachine(RuleBasedStateMachine):
         assert all(slot.epoch == told for slot, _, told in self.plc.written)
 
     @invariant()
+    def written_is_when_the_plc_acknowledged_the_slot(self):
+        acknowledged = {at_ns + MS // 4 for _, at_ns, _ in self.plc.written}
+        assert all(at_ns in acknowledged for *_, told in self.submitted for written, at_ns in told if written)
+
+    @invariant()
     def never_twice(self):
         keys = [(slot.epoch, slot.trig_id) for slot, *_ in self.plc.written]
         assert len(keys) == len(set(keys))
