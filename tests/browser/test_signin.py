@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PINS, Screens, enter_pin, scan, shot, sign_in
-from feeder import Feeder
 from playwright.sync_api import Page, expect
 
 from linegate.inspect.hmi.accounts import wait_s
 from linegate.inspect.hmi.lockout import ClientLockout, ScreenError
+
+from .board_pages import enter_pin, scan, shot, sign_in
+from .feeder import Feeder
+from .screens_process import PINS, Screens
 
 Board = Callable[..., Page]
 
