@@ -143,13 +143,13 @@ def test_pin_storm_leaves_the_screens_answering(own_screens: Screens) -> None:
 
 def test_one_client_waits_another_does_not() -> None:
     lockout = ClientLockout()
-    for _ in range(8):
+    for n in range(8):
         lockout.enter("10.0.0.5")
-        lockout.leave("10.0.0.5", ok=False)
+        lockout.leave("10.0.0.5", f"Guess {n}", ok=False)
     with pytest.raises(ScreenError, match="locked_out"):
         lockout.enter("10.0.0.5")
     lockout.enter("10.0.0.6")
-    assert lockout.leave("10.0.0.6", ok=True) is False
+    assert lockout.leave("10.0.0.6", "Otto Frei", ok=True) is False
 
 
 def test_first_start_makes_the_admin_choose(tmp_path: Path, open_page: Callable[..., Page]) -> None:
