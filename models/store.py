@@ -15,7 +15,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -62,11 +62,11 @@ class Pointers(BaseModel):
     history: tuple[Change, ...] = ()
 
 
-def packaged_releases() -> list[Path]:
+def packaged_releases(load: Callable[[Path], Bundle] = load_bundle) -> list[Path]:
     """Folders of the bundles that came with this installation, oldest first."""
     root = Path(str(files("linegate.models"))) / "releases"
     found = [path.parent for path in root.glob("*/manifest.json")]
-    return sorted(found, key=lambda path: _age(load_bundle(path)))
+    return sorted(found, key=lambda path: _age(load(path)))
 
 
 def resolve_bundle(text: str, store: BundleStore | None = None) -> Bundle:
