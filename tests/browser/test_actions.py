@@ -287,7 +287,7 @@ def test_challenge_round_is_guided(board: Board, line: Feeder) -> None:
         return True, words
 
     def part(number: int, decision: Decision) -> None:
-        round_.on_part(PartKey(7, number), decision, "scratch")
+        round_.on_part(PartKey(7, number), time.monotonic_ns(), decision, "scratch")
         line.set(challenge=round_.as_dict())
 
     line.answer_commands(answer)
