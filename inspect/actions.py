@@ -160,6 +160,8 @@ class Actions:
                 found="station.toml's own" if self._station.settings.shadow is not None else "none",
                 remedy="Remove [shadow] from station.toml to end it for good.",
             )
+        if name:  # else it could judge no part by those recipes, and only an event would tell
+            self._station.book.check_fits(store.stored(name))
         store.set_shadow(name, command.by, str(command.args.get("why", "")))
         self._station.shadows.follow()
         return f"bundle {name} judges in shadow" if name else "the shadow is over"

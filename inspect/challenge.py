@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +25,19 @@ class ChallengeRound:
 
     A person starts it, says of each part that it comes next, and the line tells how it was judged. A part that could not
     be inspected proves nothing and is presented again. ``expect(n)`` is told how many of the next parts are challenge parts.
+    A part that came before the round began, for one that was ended or by the PLC's key, doesn't count for it.
     """
 
-    def __init__(self, expect: Callable[[int], None], last_good: PartKey | None = None) -> None:
+    def __init__(
+        self,
+        expect: Callable[[int], None],
+        last_good: PartKey | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """``now_ns``: the clock of ``Trigger.at_ns``."""
         self._expect = expect
+        self._now_ns = now_ns
+        self._since_ns = 0
         self._lock = threading.Lock()
         self._steps: list[dict[str, Any]] = []
         self._at = 0
@@ -46,6 +56,7 @@ class ChallengeRound:
             self._steps = [{"name": name, "result": ""} for name in names]
             self._at, self._result = 0, ""
             self._arm(False)
+            self._since_ns = self._now_ns()  # only now: whatever the old round had armed was triggered before this
             return f"present the challenge part with {names[0]}"
 
     def arm(self, step: int | None = None) -> str:
@@ -74,13 +85,15 @@ class ChallengeRound:
         self._armed = armed
         self._expect(int(armed))
 
-    def on_part(self, key: PartKey, decision: Decision, defect_class: str) -> str:
-        """A challenge part came; in words, what that means."""
+    def on_part(self, key: PartKey, triggered_ns: int, decision: Decision, defect_class: str) -> str:
+        """A challenge part that was triggered at ``triggered_ns`` came; in words, what that means."""
         with self._lock:
-            if not self.active:
+            earlier = self.active and triggered_ns < self._since_ns
+            if earlier or not self.active:
                 if decision not in (Decision.OK, Decision.NOT_INSPECTED):
                     self.last_good = key
-                return f"challenge part {key}: {decision}"
+                words = "; it came before this round began and does not count for it" if earlier else ""
+                return f"challenge part {key}: {decision}{words}"
             step = self._steps[self._at]
             self._armed = False
             if decision is Decision.NOT_INSPECTED:

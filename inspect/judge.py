@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -165,3 +165,10 @@ def check_rules(bundle: Bundle, recipe: RecipeSettings | None) -> None:
                 found=repr(rule.defect_class),
                 remedy=f"Did you mean {near[0]!r}?" if near else "Correct the rule's defect_class.",
             )
+
+
+def check_fits(bundle: Bundle, recipes: Iterable[RecipeSettings]) -> None:
+    """Raises SettingsError where one of ``recipes`` that takes the live bundle could not take this one."""
+    for recipe in recipes:
+        if not recipe.bundle:
+            check_rules(bundle, recipe)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from linegate.cameras.calibration import Calibration
 from linegate.cameras.errors import SettingsError
-from linegate.inspect.judge import Judge, check_rules
+from linegate.inspect.judge import Judge, check_fits, check_rules
 from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.runtime.session import InferenceSession
 from linegate.inspect.settings import Frozen, RecipeSettings, RuntimeSettings
@@ -69,16 +69,18 @@ class RecipeBook:
         """Whether the station has a recipe of this number."""
         return recipe_id in self._recipes
 
+    def check_fits(self, bundle: Bundle) -> None:
+        """Raises SettingsError where a recipe that takes the live bundle could not take this one."""
+        check_fits(bundle, self._recipes.values())
+
     def ready(self, bundle: Bundle, preferred: int) -> ActiveRecipe | None:
         """``bundle`` loaded as the store's live one, before it is: under recipe ``preferred`` if that takes the live bundle,
         else under another that does; None where every recipe names a bundle of its own.
 
         Raises SettingsError, also where only another recipe doesn't fit it, or RuntimeFailed.
         """
-        following = [recipe for recipe in self._recipes.values() if not recipe.bundle]
-        for recipe in following:
-            check_rules(bundle, recipe)
-        numbers = [recipe.id for recipe in following]
+        self.check_fits(bundle)
+        numbers = [recipe.id for recipe in self._recipes.values() if not recipe.bundle]
         return self.load(preferred if preferred in numbers else numbers[0], bundle) if numbers else None
 
     def load(self, recipe_id: int, bundle: Bundle | None = None) -> ActiveRecipe:

@@ -185,7 +185,7 @@ class Supervisor:
 
     def _tell_challenge(self, part: FinishedPart) -> None:
         record = part.record
-        verdict = self.challenge.on_part(record.key, record.decision, record.defect_class)
+        verdict = self.challenge.on_part(record.key, part.trigger.at_ns, record.decision, record.defect_class)
         since = self.challenge.last_good
         kind, severity = CHALLENGE, "info"
         if record.decision is Decision.OK:

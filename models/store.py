@@ -15,7 +15,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -62,11 +62,11 @@ class Pointers(BaseModel):
     history: tuple[Change, ...] = ()
 
 
-def packaged_releases() -> list[Path]:
+def packaged_releases(load: Callable[[Path], Bundle] = load_bundle) -> list[Path]:
     """Folders of the bundles that came with this installation, oldest first."""
     root = Path(str(files("linegate.models"))) / "releases"
     found = [path.parent for path in root.glob("*/manifest.json")]
-    return sorted(found, key=lambda path: _age(load_bundle(path)))
+    return sorted(found, key=lambda path: _age(load(path)))
 
 
 def resolve_bundle(text: str, store: BundleStore | None = None) -> Bundle:
@@ -147,7 +147,7 @@ class BundleStore:
 
     def certified(self, name: str) -> Bundle:
         """The bundle of that name in the store, with its own certificate. Raises BundleError, NotCertified."""
-        bundle = self._known(name)
+        bundle = self.stored(name)
         certificate_of(bundle)
         return bundle
 
@@ -184,7 +184,7 @@ class BundleStore:
         """
         with self._change() as (now, save):
             temporary = self.folder_of(f".certified.{uuid.uuid4().hex}")
-            bundle = certify(self._known(name), findings, who, why, temporary)
+            bundle = certify(self.stored(name), findings, who, why, temporary)
             new = _name(bundle)
             if self.folder_of(new).exists():  # approved twice within a second
                 shutil.rmtree(temporary)
@@ -241,16 +241,17 @@ class BundleStore:
     def set_shadow(self, name: str, who: str, why: str) -> Change:
         """Let a bundle of the store judge in shadow; "" ends it."""
         with self._change() as (now, save):
-            bundle = self._known(name or now.shadow)
+            bundle = self.stored(name or now.shadow)
             return save("shadow" if name else "unshadow", bundle, name, now.shadow, {"shadow": name}, who, why)
 
     def discard(self, name: str, who: str, why: str) -> Change:
         """Take a bundle off the candidates; its folder stays, because rows name it."""
         with self._change() as (now, save):
             rest = tuple(other for other in now.candidates if other != name)
-            return save("discard", self._known(name), name, "", {"candidates": rest}, who, why)
+            return save("discard", self.stored(name), name, "", {"candidates": rest}, who, why)
 
-    def _known(self, name: str) -> Bundle:
+    def stored(self, name: str) -> Bundle:
+        """The bundle of that name in the store, certified or not. Raises BundleError."""
         if not name or not self.folder_of(name).is_dir():
             raise BundleError(
                 f"bundle {name!r}",

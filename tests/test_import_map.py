@@ -62,6 +62,16 @@ def test_nothing_imports_a_bare_folder() -> None:
                 assert name.split(".")[0] not in {"cameras", "models", "training"}, (path, name)
 
 
+def test_no_test_imports_a_bare_conftest() -> None:
+    # Whichever room's folder came on sys.path last would answer: named together, the rooms' tests would not be collected.
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.append(node.module or "")
+            assert "conftest" not in names, path
+
+
 def test_heavy_libraries_are_imported_lazily() -> None:
     code = (
         "import sys; import linegate.inspect.cli; "

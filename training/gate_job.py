@@ -31,9 +31,23 @@ class GateSources:
     settings: GateSettings = field(default_factory=GateSettings)
 
 
-def run_gate(
-    station: Path, place: Place, job: Job, sources: GateSources, lost: Callable[[], bool], tell: Tell
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a release job asks of its worker.
+
+    Attributes:
+        lost: whether the job is cancelled, or another worker's; asked all the time.
+        tell: hears how far it is.
+        settle: called once, before anything is left behind; from then on it can't be cancelled. Raises KeyboardInterrupt
+            where it is lost by then.
+    """
+
+    lost: Callable[[], bool]
+    tell: Tell
+    settle: Callable[[], None]
+
+
+def run_gate(station: Path, place: Place, job: Job, sources: GateSources, hooks: Hooks) -> dict[str, Any]:
     """The result of ``job``: held or not, the findings for the certificate, and what was live. Leaves release.html.
 
     Raises:
@@ -54,8 +68,9 @@ def run_gate(
     data = GateData.of(candidate, live, load_frozen(sources.frozen), cases)
 
     def hear(done: float, words: str) -> None:
-        _stop_if(lost)
-        tell(done, words)
+        if hooks.lost():
+            raise KeyboardInterrupt
+        hooks.tell(done, words)
 
     trained_by = int(job.spec.get("train_job") or 0)
     verdict = gate(
@@ -69,7 +84,7 @@ def run_gate(
         shadow=shadow_figures(place, candidate),
         tell=hear,
     )
-    _stop_if(lost)
+    hooks.settle()
     folder = place.data / FOLDER / str(job.id)
     folder.mkdir(parents=True, exist_ok=True)
     verdict = write_release_report(folder / REPORT, verdict)
@@ -96,8 +111,3 @@ def _candidate(place: Place, job: Job) -> Bundle:
             remedy="Ask for the gate on a bundle that is a candidate.",
         )
     return load_bundle(place.store.folder_of(name))
-
-
-def _stop_if(lost: Callable[[], bool]) -> None:
-    if lost():
-        raise KeyboardInterrupt

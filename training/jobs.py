@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, update
 
 from linegate.cameras.errors import LinegateError
 from linegate.inspect.partlog.database import explain, log_url, make_engine
@@ -24,6 +24,8 @@ T = TypeVar("T")
 LEASE_S = 30.0
 HEARTBEAT_S = 5.0
 KINDS = ("train", "release")
+SETTLED = "{}"
+"""The result of a running job that is past cancelling."""
 FOLDER = "jobs"
 """``<data>/jobs/<id>/`` holds what a worker leaves for people, and its checkpoint."""
 
@@ -76,16 +78,17 @@ class JobQueue:
             row = connection.execute(select(job).where(ours, free).order_by(job.c.id).limit(1)).mappings().first()
             if row is None:
                 return None
-            values = {"state": "running", "lease_owner": self._owner, **self._lease()}
+            values = {"state": "running", "lease_owner": self._owner, "result": None, **self._lease()}
             values |= {} if row["started_utc_ns"] else {"started_utc_ns": now}
-            connection.execute(update(job).where(job.c.id == row["id"]).values(values))
+            if not connection.execute(update(job).where(job.c.id == row["id"], ours, free).values(values)).rowcount:
+                return None  # cancelled, or another worker's, since it was read
             return Job(int(row["id"]), str(row["kind"]), str(row["by"]), dict(json.loads(row["spec"])))
 
         return self._do(work)
 
     def beat(self, job_id: int, progress: float, words: str) -> bool:
         """Prolong the lease and tell the progress. False when the job is cancelled or another worker has it: stop then."""
-        mine = and_(job.c.id == job_id, job.c.lease_owner == self._owner, job.c.state == "running")
+        mine = self._mine(job_id)
 
         def work(connection: Connection) -> bool:
             row = connection.execute(select(job.c.cancel).where(mine)).first()
@@ -97,13 +100,34 @@ class JobQueue:
 
         return self._do(work)
 
-    def end(self, job_id: int, state: str, result: dict[str, Any]) -> None:
-        """``state``: done, failed or cancelled. A job that another worker took over meanwhile is left to it."""
-        mine = and_(job.c.id == job_id, job.c.lease_owner == self._owner, job.c.state == "running")
+    def settle(self, job_id: int) -> bool:
+        """Before a job leaves anything behind: from here on it is too late to cancel it. False as of ``beat``."""
+        still = and_(self._mine(job_id), job.c.cancel.is_(False))
+        done = self._do(lambda connection: connection.execute(update(job).where(still).values(result=SETTLED)))
+        return bool(done.rowcount)
+
+    def end(self, job_id: int, state: str, result: dict[str, Any]) -> str:
+        """``state``: done, failed or cancelled. Returns what it came to: whatever was cancelled in time ends as cancelled, and
+        a job that another worker took over meanwhile is left to it ("")."""
         values: dict[str, Any] = {"state": state, "ended_utc_ns": time.time_ns(), "result": json.dumps(result)}
         if state == "done":
             values["progress"] = 1.0
-        self._do(lambda connection: connection.execute(update(job).where(mine).values(values)))
+        ended = {
+            "state": "cancelled",
+            "ended_utc_ns": values["ended_utc_ns"],
+            "result": json.dumps({"text": "cancelled"}),
+        }
+
+        def work(connection: Connection) -> str:
+            mine = self._mine(job_id)
+            if connection.execute(update(job).where(mine, job.c.cancel.is_(False)).values(values)).rowcount:
+                return state
+            return "cancelled" if connection.execute(update(job).where(mine).values(ended)).rowcount else ""
+
+        return self._do(work)
+
+    def _mine(self, job_id: int) -> ColumnElement[bool]:
+        return and_(job.c.id == job_id, job.c.lease_owner == self._owner, job.c.state == "running")
 
     def _lease(self) -> dict[str, int]:
         now = time.time_ns()
@@ -132,6 +156,11 @@ class Heartbeat:
     def tell(self, progress: float, words: str) -> None:
         """What the next beat says."""
         self._progress = (progress, words)
+
+    def settle(self) -> bool:
+        """``JobQueue.settle``. Raises LogError."""
+        self.lost = self.lost or not self._queue.settle(self._job_id)
+        return not self.lost
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from linegate.inspect.judge import check_rules
+from linegate.inspect.judge import check_fits
 from linegate.inspect.partlog.database import FILE_NAME
 from linegate.inspect.settings import BUNDLES, StationSettings
 from linegate.inspect.settings_file import load_station
@@ -45,9 +45,7 @@ class Place:
 
     def check_fits(self, bundle: Bundle) -> None:
         """Raises SettingsError where a recipe that takes the live bundle could not take this one: the line would not start."""
-        for recipe in self.settings.recipes:
-            if not recipe.bundle:
-                check_rules(bundle, recipe)
+        check_fits(bundle, self.settings.recipes)
 
     def classes(self) -> tuple[str, ...]:
         """Defect classes of ``live``, in its order: the PLC knows them by number. () for a first release."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -18,13 +19,14 @@ from linegate.inspect.partlog.errors import LogError
 from linegate.models.bundle import BundleError, load_bundle
 from linegate.training.dataset import Dataset
 from linegate.training.fit import FitSettings, Progress
-from linegate.training.gate_job import GateSources, run_gate
+from linegate.training.gate_job import GateSources, Hooks, run_gate
 from linegate.training.jobs import FOLDER, HEARTBEAT_S, Heartbeat, Job, JobError, JobQueue
 from linegate.training.partlog_source import read_labels
 from linegate.training.pipeline import Trained, TrainOptions, train, work_folder
 from linegate.training.place import Place
 from linegate.training.sources import load_dataset, merge
 
+T = TypeVar("T")
 _POLL_S = 2.0
 _END_TRIES = 30
 _LEFT_FOR_PEOPLE = ("report.html", "card.md", "snapshot.json")
@@ -98,22 +100,12 @@ class Worker:
                 self._console.print_exception()
             else:
                 state = "done"
-            self._end(queue, job.id, state, result)
+            state = _patiently(lambda: queue.end(job.id, state, result)) or "is another worker's by now"
         self._console.print(f"job {job.id} {state}: {result.get('text', '')}", highlight=False)
 
-    def _end(self, queue: JobQueue, number: int, state: str, result: dict[str, Any]) -> None:
-        """Tried while the heartbeat still holds the lease, so that a log that is away for a moment costs nobody the result."""
-        for left in reversed(range(_END_TRIES)):
-            try:
-                queue.end(number, state, result)
-                return
-            except LogError:
-                if not left:
-                    raise
-                time.sleep(_POLL_S)
-
     def _judge(self, job: Job, alive: Heartbeat) -> dict[str, Any]:
-        return run_gate(self._station, self._place, job, self._gate, lambda: alive.lost, alive.tell)
+        hooks = Hooks(lambda: alive.lost, alive.tell, lambda: _settle(alive))
+        return run_gate(self._station, self._place, job, self._gate, hooks)
 
     def _train(self, job: Job, alive: Heartbeat) -> dict[str, Any]:
         folder = self._data / FOLDER / str(job.id)
@@ -137,8 +129,7 @@ class Worker:
         if out.exists():  # the worker before died between the bundle and its report
             shutil.rmtree(out)
         trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
-        if alive.lost:
-            raise KeyboardInterrupt
+        _settle(alive)
         for file in _LEFT_FOR_PEOPLE:
             shutil.copyfile(work_folder(out) / file, folder / file)
         change = self._store.add(out, job.by, f"job {job.id}: {job.spec.get('note', '')}")
@@ -172,6 +163,21 @@ class Worker:
         except BundleError:
             return "model", f"1.{job.id}", 1.0
         return live.name, f"{live.version.split('.')[0]}.{job.id}", live.input.pixel_mm
+
+
+def _settle(alive: Heartbeat) -> None:
+    """From here on the job can't be cancelled. Raises KeyboardInterrupt where it was, or is another worker's by now."""
+    if alive.lost or not _patiently(alive.settle):
+        raise KeyboardInterrupt
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Tried while the heartbeat still holds the lease, so that a log that is away for a moment costs nobody the result."""
+    for _ in range(_END_TRIES - 1):
+        with contextlib.suppress(LogError):
+            return work()
+        time.sleep(_POLL_S)
+    return work()
 
 
 def _result(name: str, trained: Trained) -> dict[str, Any]:

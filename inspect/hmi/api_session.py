@@ -96,26 +96,30 @@ async def sign_in_pin(body: PinIn, request: Request, response: Response, screens
 @router.post("/api/session/badge")
 async def sign_in_badge(body: BadgeIn, request: Request, response: Response, screens: Shared) -> dict[str, Any]:
     """Sign in by badge."""
-    return await _sign_in(screens, request, response, lambda: screens.accounts.sign_in_badge(body.badge), "badge")
+
+    def check() -> Person:
+        return screens.accounts.sign_in_badge(body.badge)
+
+    return await _sign_in(screens, request, response, check, "")
 
 
 async def _sign_in(
-    screens: Screens, request: Request, response: Response, check: Callable[[], Person], who: str
+    screens: Screens, request: Request, response: Response, check: Callable[[], Person], tried: str
 ) -> dict[str, Any]:
     client = client_of(request)
 
     def attempt() -> str:
         screens.clients.enter(client)
-        ok = False
+        name, ok = tried, False
         try:
             person = check()
-            ok = True
+            name, ok = person.name, True
         except ScreenError as error:
             if error.status == 401:  # waiting ones were not checked: a storm of them must not fill the audit
-                screens.desk.note("sign-in refused", by=who, subject=client, why=error.key)
+                screens.desk.note("sign-in refused", by=tried or "badge", subject=client, why=error.key)
             raise
         finally:
-            screens.clients.leave(client, ok=ok)
+            screens.clients.leave(client, name, ok=ok)
         screens.desk.note("sign-in", by=person.name, role=str(person.role), subject=client)
         return screens.sessions.start(person)
 

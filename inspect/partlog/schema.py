@@ -303,7 +303,8 @@ job = Table(
     Column("result", Text),
     Index(None, "state", "id"),
 )
-"""Training jobs. ``state``: waiting, running, done, failed, cancelled. A lease that ran out may be taken over."""
+"""Training and release jobs. ``state``: waiting, running, done, failed, cancelled. A lease that ran out may be taken over. A
+running job with a ``result`` can't be cancelled any more."""
 
 station_state = Table(
     "station_state",

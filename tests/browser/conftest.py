@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
+from .board_pages import CHROMIUM
+from .feeder import Feeder
+from .review_pages import engineer, review_screens  # noqa: F401 - fixtures of the review screen
+from .screens_process import Screens
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # feeder.py lies beside the tests
-from feeder import Feeder  # noqa: E402
-from review_pages import engineer, review_screens  # noqa: E402, F401 - fixtures of the review screen
-
-ARTEFACTS = HERE.parent.parent / "artefacts" / "screens"
-CHROMIUM = "/usr/bin/chromium"
-PINS = {
-    "Ada Admin": ("admin", "730519"),
-    "Lena Braun": ("lead", "4826"),
-    "Otto Frei": ("operator", "2915"),
-    "Quinn Li": ("quality", "6184"),
-}
-STATION = """
-[[cameras]]
-driver = "replay"
-name = "top"
-folder = "photos"
-
-[[recipes]]
-id = 1
-name = "Panel A"
-
-[screens]
-sign_out_s = {sign_out_s}
-"""
-BADGES = {"Otto Frei": "BADGE-00417", "Lena Braun": "BADGE-00533"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,88 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass
-class Screens:
-    """A running `linegate screens` with its data folder."""
-
-    folder: Path
-    port: int = 0
-    process: subprocess.Popen[str] | None = field(default=None, repr=False)
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self, sign_out_s: float = 300.0) -> Screens:
-        station = self.folder / "station.toml"
-        station.write_text(STATION.format(sign_out_s=sign_out_s))
-        command = [
-            sys.executable,
-            "-m",
-            "linegate.inspect.cli",
-            "screens",
-            "--station",
-            str(station),
-            "--port",
-            str(self.port),
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("screens: http://"), line
-        self.port = int(urlsplit(line.split()[1]).port or 0)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(f"{self.url}/static/core/icon.svg", timeout=2)
-                return self
-            except httpx.HTTPError:
-                assert time.monotonic() < deadline, "the screens never answered"
-                time.sleep(0.02)
-
-    def client(self) -> httpx.Client:
-        """An HTTP client that sends what a browser sends."""
-        return httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=10)
-
-    @contextlib.contextmanager
-    def signed_in(self, name: str) -> Iterator[httpx.Client]:
-        with self.client() as client:
-            client.post("/api/session/pin", json={"name": name, "pin": PINS[name][1]}).raise_for_status()
-            yield client
-
-    def people(self) -> None:
-        """The admin's first start, and everybody else."""
-        admin = next(iter(PINS))
-        with self.client() as client:
-            body = {"name": admin, "pin": PINS[admin][1], "language": "en"}
-            client.post("/api/setup", json=body).raise_for_status()
-            for name, (role, pin) in list(PINS.items())[1:]:
-                client.post("/api/people", json={"name": name, "role": role, "pin": pin}).raise_for_status()
-            for name, badge in BADGES.items():
-                client.patch(f"/api/people/{name}", json={"badge": badge}).raise_for_status()
-
-    def kill(self) -> None:
-        """kill -9."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self._reap()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self._reap()
-
-    def _reap(self) -> None:
-        if self.process is not None:
-            self.process.wait(15)
-            assert self.process.stdout is not None
-            self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -171,41 +61,6 @@ def line(shared_screens: Screens) -> Iterator[Feeder]:
     feeder = Feeder(shared_screens.data)
     yield feeder
     feeder.close()
-
-
-def sign_in(page: Page, name: str) -> None:
-    """By the PIN pad, as a person does."""
-    page.click('[data-do="user"]')
-    enter_pin(page, name, PINS[name][1])
-    page.wait_for_selector('[data-dialog="signin"]', state="detached")
-
-
-def enter_pin(page: Page, name: str, pin: str) -> None:
-    page.click(f'.lg-names button:has-text("{name}")')
-    for digit in pin:
-        page.click(f'[data-key="{digit}"]')
-    page.click('[data-key="enter"]')
-
-
-def scan(page: Page, code: str) -> None:
-    """What a scanner types."""
-    page.keyboard.type(code, delay=2)
-    page.keyboard.press("Enter")
-
-
-def hold(page: Page, selector: str, ms: int) -> None:
-    box = page.locator(selector).bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.wait_for_timeout(ms)
-    page.mouse.up()
-
-
-def shot(page: Page, name: str) -> None:
-    """Keep a screenshot as an artefact."""
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"{name}.png")
 
 
 @pytest.fixture

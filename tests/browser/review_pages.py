@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Page, Route
-from review_feed import seed
+
+from .review_feed import seed
+from .screens_process import PINS, Screens
 
 LABELS = """() => { const l = document.querySelector('.rv-canvas').editor.labels; let s = '';
   for (let i = 0; i < l.data.length; i += 8192) s += String.fromCharCode(...l.data.subarray(i, i + 8192));
@@ -20,8 +22,6 @@ LABELS = """() => { const l = document.querySelector('.rv-canvas').editor.labels
 
 @pytest.fixture(scope="session")
 def review_screens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from conftest import Screens
-
     screens = Screens(tmp_path_factory.mktemp("review")).start()
     screens.people()
     screens.named = seed(screens.data)
@@ -30,8 +30,6 @@ def review_screens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def sign_in(page: Page, screens: Any, name: str = "Quinn Li", language: str = "en") -> None:
-    from conftest import PINS
-
     request = page.context.request
     headers = {"Origin": screens.url}
     body = {"name": name, "pin": PINS[name][1]}
@@ -116,8 +114,6 @@ def keeps(page: Page, *keys: object, name: str = "Quinn Li") -> None:
 
 def type_pin(page: Page, name: str) -> None:
     """Sign in at the dialog that is open."""
-    from conftest import PINS
-
     page.click(f'[data-dialog=signin] button:has-text("{name}")')
     for digit in PINS[name][1]:
         page.click(f'[data-dialog=signin] [data-key="{digit}"]')

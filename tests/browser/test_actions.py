@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-from conftest import Screens, hold, scan, shot, sign_in
-from feeder import Feeder, region
 from playwright.sync_api import Page, expect
 from sqlalchemy import create_engine, insert
 
@@ -16,6 +14,10 @@ from linegate.inspect.part import Decision, PartKey
 from linegate.inspect.partlog import schema
 from linegate.inspect.partlog.audit import entries, verify
 from linegate.inspect.partlog.commands import Command
+
+from .board_pages import hold, scan, shot, sign_in
+from .feeder import Feeder, region
+from .screens_process import Screens
 
 Board = Callable[..., Page]
 
@@ -285,7 +287,7 @@ def test_challenge_round_is_guided(board: Board, line: Feeder) -> None:
         return True, words
 
     def part(number: int, decision: Decision) -> None:
-        round_.on_part(PartKey(7, number), decision, "scratch")
+        round_.on_part(PartKey(7, number), time.monotonic_ns(), decision, "scratch")
         line.set(challenge=round_.as_dict())
 
     line.answer_commands(answer)

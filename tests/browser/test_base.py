@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import httpx
-from conftest import PINS, Screens
+
+from .screens_process import PINS, Screens
 
 
 def test_roles_are_checked_on_the_server(shared_screens: Screens) -> None:

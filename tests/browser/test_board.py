@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import shot, sign_in
-from feeder import Feeder, region, some_regions
 from playwright.sync_api import Page, expect
 
 from linegate.inspect.bounds import rate
+
+from .board_pages import shot, sign_in
+from .feeder import Feeder, region, some_regions
 
 Board = Callable[..., Page]
 SIZES = [(1280, 800), (1920, 1080)]

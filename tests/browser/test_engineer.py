@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import PINS, Screens, shot
-from feeder import Feeder, region
 from playwright.sync_api import Page, expect
+
+from .board_pages import shot
+from .feeder import Feeder, region
+from .screens_process import PINS, Screens
 
 
 def test_board_inside_gradio(shared_screens: Screens, line: Feeder, open_page: Callable[..., Page]) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Screens, shot, sign_in
-from feeder import Feeder, region, some_regions
 from playwright.sync_api import Page, expect
 
 from linegate.inspect.hmi import texts
+
+from .board_pages import shot, sign_in
+from .feeder import Feeder, region, some_regions
+from .screens_process import Screens
 
 Board = Callable[..., Page]
 HMI = Path(texts.__file__).parent

@@ -7,9 +7,11 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from conftest import Screens, hold, shot
-from feeder import Feeder, region
 from playwright.sync_api import Page, expect
+
+from .board_pages import hold, shot
+from .feeder import Feeder, region
+from .screens_process import Screens
 
 Board = Callable[..., Page]
 GONE_WITHIN_MS = 5000

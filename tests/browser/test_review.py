@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page, expect
-from review_pages import Held, labels_of, loaded, newest, open_queue
 
 from linegate.inspect.hmi.review.queues import QUEUES
 from linegate.inspect.partlog.commands import CommandBox
 from linegate.inspect.settings import LogSettings
+
+from .board_pages import ARTEFACTS
+from .review_pages import Held, labels_of, loaded, newest, open_queue
+from .screens_process import Screens
 
 
 def test_every_queue_shows_its_parts(engineer: Callable[..., Page], review_screens: Screens) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import psutil
-from conftest import ARTEFACTS, CHROMIUM, Screens
 from playwright.sync_api import Browser, Error, Page
-from review_pages import (
+
+from .board_pages import ARTEFACTS, CHROMIUM
+from .review_pages import (
     Held,
     drag,
     keeps,
@@ -25,6 +26,7 @@ from review_pages import (
     type_pin,
     unsaved,
 )
+from .screens_process import Screens
 
 PAST_TWICE_MS = 500
 """Later than two presses of one wish."""

@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page
-from review_feed import LARGE, plate
-from review_pages import (
+
+from linegate.inspect.hmi.bench_editor import FRAME_MS, _holds, measure
+
+from .board_pages import ARTEFACTS
+from .review_feed import LARGE, plate
+from .review_pages import (
     Held,
     at,
     drag,
@@ -24,8 +27,7 @@ from review_pages import (
     picture_point,
     stored_mask,
 )
-
-from linegate.inspect.hmi.bench_editor import FRAME_MS, _holds, measure
+from .screens_process import Screens
 
 EDITOR = "document.querySelector('.rv-canvas').editor"
 

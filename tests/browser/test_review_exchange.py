@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page
-from review_pages import loaded, mask_of, newest
+
+from .board_pages import ARTEFACTS
+from .review_pages import loaded, mask_of, newest
+from .screens_process import Screens
 
 
 @pytest.mark.parametrize("kind", ["coco", "cvat", "label-studio", "png"])

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page, expect
-from review_feed import Past, defect, make_bundle
-from review_pages import drag, keeps, loaded, mask_of, newest, sign_in, stored_mask, type_pin
 
 from linegate.inspect.part import Decision
+
+from .board_pages import ARTEFACTS
+from .review_feed import Past, defect, make_bundle
+from .review_pages import drag, keeps, loaded, mask_of, newest, sign_in, stored_mask, type_pin
+from .screens_process import Screens
 
 HOSTILE = "<img src=x onerror=hit()>"
 

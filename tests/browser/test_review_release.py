@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page
-from review_pages import sign_in
 
 from linegate.inspect.partlog.commands import Command, CommandBox
 from linegate.inspect.settings import LogSettings
@@ -25,10 +23,11 @@ from linegate.models.bundle import load_bundle, write_bundle
 from linegate.models.certificate import certificate_of, certify
 from linegate.models.store import BundleStore
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "models"), str(TESTS / "training")]
-from drawn_plates import write_folder  # noqa: E402
-from tiny import findings  # noqa: E402
+from ..models.tiny import findings
+from ..training.drawn_plates import write_folder
+from .board_pages import ARTEFACTS
+from .review_pages import sign_in
+from .screens_process import Screens
 
 LIMITS = ("--margin", "0.05", "--most-escapes", "0.2", "--most-overkill", "0.2")
 

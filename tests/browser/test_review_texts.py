@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from conftest import ARTEFACTS, Screens
 from playwright.sync_api import Page
 
 from linegate.inspect.hmi.review.classes import CLASSES_KEY
@@ -17,6 +16,9 @@ from linegate.inspect.hmi.texts import FOLDER, dictionary
 from linegate.inspect.part import Decision, GateResult
 from linegate.inspect.partlog.labels import KINDS
 from linegate.inspect.shadow_totals import ShadowTotals
+
+from .board_pages import ARTEFACTS
+from .screens_process import Screens
 
 EVENTS = ("shadow_disagreement", "image_dropped", "image_failed", "row_refused", "challenge_failed")
 HMI = FOLDER.parent.parent

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PINS, Screens, enter_pin, scan, shot, sign_in
-from feeder import Feeder
 from playwright.sync_api import Page, expect
 
 from linegate.inspect.hmi.accounts import wait_s
 from linegate.inspect.hmi.lockout import ClientLockout, ScreenError
+
+from .board_pages import enter_pin, scan, shot, sign_in
+from .feeder import Feeder
+from .screens_process import PINS, Screens
 
 Board = Callable[..., Page]
 
@@ -141,13 +143,13 @@ def test_pin_storm_leaves_the_screens_answering(own_screens: Screens) -> None:
 
 def test_one_client_waits_another_does_not() -> None:
     lockout = ClientLockout()
-    for _ in range(8):
+    for n in range(8):
         lockout.enter("10.0.0.5")
-        lockout.leave("10.0.0.5", ok=False)
+        lockout.leave("10.0.0.5", f"Guess {n}", ok=False)
     with pytest.raises(ScreenError, match="locked_out"):
         lockout.enter("10.0.0.5")
     lockout.enter("10.0.0.6")
-    assert lockout.leave("10.0.0.6", ok=True) is False
+    assert lockout.leave("10.0.0.6", "Otto Frei", ok=True) is False
 
 
 def test_first_start_makes_the_admin_choose(tmp_path: Path, open_page: Callable[..., Page]) -> None:

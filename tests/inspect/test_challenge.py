@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from linegate.inspect.challenge import ChallengeRound
-from linegate.inspect.part import Decision, PartKey
+from linegate.inspect.part import Cause, Decision, PartKey
+
+from .tracker_world import MS, make, photograph
 
 
 def test_a_round_in_which_all_are_caught() -> None:
@@ -14,11 +18,11 @@ def test_a_round_in_which_all_are_caught() -> None:
     assert "dent" in challenge.start(("dent", "crack"))
     challenge.arm()
     assert challenge.as_dict()["armed"]
-    assert "next is crack" in challenge.on_part(PartKey(1, 5), Decision.NG, "dent")
+    assert "next is crack" in challenge.on_part(PartKey(1, 5), time.monotonic_ns(), Decision.NG, "dent")
     challenge.arm()
-    assert "again" in challenge.on_part(PartKey(1, 6), Decision.NOT_INSPECTED, "")
+    assert "again" in challenge.on_part(PartKey(1, 6), time.monotonic_ns(), Decision.NOT_INSPECTED, "")
     challenge.arm()
-    assert "all caught" in challenge.on_part(PartKey(1, 7), Decision.REVIEW, "crack")
+    assert "all caught" in challenge.on_part(PartKey(1, 7), time.monotonic_ns(), Decision.REVIEW, "crack")
     assert not challenge.active and challenge.last_good == PartKey(1, 7)
     assert expected == [0, 1, 1, 1]
 
@@ -26,10 +30,10 @@ def test_a_round_in_which_all_are_caught() -> None:
 def test_a_missed_part_is_named_and_the_last_good_round_stands() -> None:
     challenge = ChallengeRound(lambda _parts: None, PartKey(1, 0))
     assert challenge.as_dict()["last_good"] == "0001-0"
-    challenge.on_part(PartKey(1, 1), Decision.NG, "dent")  # armed by the PLC, outside a round
+    challenge.on_part(PartKey(1, 1), time.monotonic_ns(), Decision.NG, "dent")  # armed by the PLC, outside a round
     challenge.start(("dent",))
     challenge.arm()
-    assert "missed dent" in challenge.on_part(PartKey(1, 9), Decision.OK, "")
+    assert "missed dent" in challenge.on_part(PartKey(1, 9), time.monotonic_ns(), Decision.OK, "")
     assert challenge.last_good == PartKey(1, 1)
 
 
@@ -63,9 +67,37 @@ def test_only_the_step_that_was_read_is_armed_and_only_once() -> None:
     challenge.arm(0)
     with pytest.raises(ValueError, match="expected already"):
         challenge.arm(0)
-    challenge.on_part(PartKey(1, 5), Decision.NG, "dent")
+    challenge.on_part(PartKey(1, 5), time.monotonic_ns(), Decision.NG, "dent")
     with pytest.raises(ValueError, match="at part 2 by now, crack"):
         challenge.arm(0)
     assert expected == [0, 1]
     challenge.arm(1)
     assert expected[-1] == 1
+
+
+def test_a_part_under_way_when_the_round_is_begun_anew_does_not_count_for_it() -> None:
+    """Its truth belongs to the round that was ended; the new round's first part has yet to be presented."""
+    tracker, world = make()
+    challenge = ChallengeRound(tracker.arm_challenge, now_ns=world.now_ns)
+
+    def finish() -> str:
+        tracker.abandon(Cause.PLC_LOST, "whatever it is: it is through")
+        world.to_log[-1][1](None)
+        part = world.done[-1]
+        assert part.record.challenge
+        return challenge.on_part(part.record.key, part.trigger.at_ns, Decision.NG, "dent")
+
+    challenge.start(("dent", "crack"))
+    challenge.arm()
+    photograph(tracker, world, 1)
+    challenge.abort()
+    challenge.start(("dent", "crack"))
+    world.now += 3 * MS
+    challenge.arm(0)
+    assert "does not count" in finish()
+    now = challenge.as_dict()
+    assert (now["step"], now["armed"], [step["result"] for step in now["steps"]]) == (0, True, ["", ""])
+    assert challenge.last_good == PartKey(7, 1), "it was caught all the same"
+    photograph(tracker, world, 2)
+    assert "next is crack" in finish()
+    assert challenge.as_dict()["step"] == 1

@@ -13,13 +13,14 @@ from linegate.inspect.partlog.queries import Reading
 from linegate.inspect.partlog.schema import bundle as bundle_table
 from linegate.inspect.partlog.schema import event
 from linegate.inspect.shadow_totals import ShadowTotals, totals_path
-from linegate.models.bundle import Bundle, load_bundle
+from linegate.models.bundle import Bundle
 from linegate.models.store import BundleStore, packaged_releases
+from linegate.models.verified import VerifiedBundles
 
 EVENTS = 50
 
 
-def overview(store: BundleStore, reader: Engine, data: Path) -> dict[str, Any]:
+def overview(store: BundleStore, bundles: VerifiedBundles, reader: Engine, data: Path) -> dict[str, Any]:
     """Live, shadow and candidate bundles, what was released before, and the shadow's findings. Raises LogError."""
     pointers = store.pointers()
     with Reading(reader) as connection:
@@ -28,10 +29,12 @@ def overview(store: BundleStore, reader: Engine, data: Path) -> dict[str, Any]:
         wanted = select(event).where(event.c.kind.like("shadow%")).order_by(event.c.id.desc()).limit(EVENTS)
         shadow = [_event(row) for row in connection.execute(wanted).mappings()]
     return {
-        "live": _described(store, data, pointers.live),
+        "live": _described(store, bundles, data, pointers.live),
         "on_line": None if used is None else {name: used[name] for name in ("sha256", "name", "version")},
-        "shadow": _described(store, data, pointers.shadow) if pointers.shadow else None,
-        "candidates": [_described(store, data, name) for name in pointers.candidates if name != pointers.shadow],
+        "shadow": _described(store, bundles, data, pointers.shadow) if pointers.shadow else None,
+        "candidates": [
+            _described(store, bundles, data, name) for name in pointers.candidates if name != pointers.shadow
+        ],
         "can_roll_back": bool(pointers.past),
         "history": [change.model_dump() for change in pointers.history[-20:][::-1]],
         "shadow_events": shadow,
@@ -44,9 +47,9 @@ def _event(row: Any) -> dict[str, Any]:
             "data": json.loads(row["data"] or "{}")}  # fmt: skip
 
 
-def _described(store: BundleStore, data: Path, name: str) -> dict[str, Any] | None:
+def _described(store: BundleStore, bundles: VerifiedBundles, data: Path, name: str) -> dict[str, Any] | None:
     try:
-        found = _load(store, name)
+        found = _load(store, bundles, name)
     except LinegateError as error:
         return {"name": name, "broken": str(error)}
     if found is None:
@@ -66,8 +69,8 @@ def _described(store: BundleStore, data: Path, name: str) -> dict[str, Any] | No
     }
 
 
-def _load(store: BundleStore, name: str) -> Bundle | None:
+def _load(store: BundleStore, bundles: VerifiedBundles, name: str) -> Bundle | None:
     if name:
-        return load_bundle(store.folder_of(name))
-    releases = packaged_releases()
-    return load_bundle(releases[-1]) if releases else None
+        return bundles.load(store.folder_of(name))
+    releases = packaged_releases(bundles.load)
+    return bundles.load(releases[-1]) if releases else None

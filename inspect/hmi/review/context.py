@@ -22,6 +22,7 @@ from linegate.inspect.partlog.audit import Act, acting
 from linegate.inspect.partlog.commands import CommandBox
 from linegate.inspect.partlog.labels import LabelStore
 from linegate.inspect.partlog.queries import Reading
+from linegate.models.verified import VerifiedBundles
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Review:
     heat: HeatMaker
     presence: Presence
     commands: CommandBox
+    bundles: VerifiedBundles = field(default_factory=VerifiedBundles)
     importing: threading.Lock = field(default_factory=threading.Lock)
 
     def audit(self, act: Act) -> None:

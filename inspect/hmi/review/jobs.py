@@ -91,17 +91,23 @@ class Jobs:
         return 0
 
     def cancel(self, number: int, act: Act) -> None:
-        """A waiting job ends at once, a running one when its worker next looks. Raises ScreenError 404 or 409."""
+        """A waiting job ends at once, a running one when its worker next looks. Raises ScreenError 404, or 409 where it is too
+        late."""
+        mine, now = job.c.id == number, time.time_ns()
+        at_once = update(job).where(mine, job.c.state == "waiting")
+        # A running job with a result is leaving it behind by now: to say that it was cancelled would not be true.
+        soon = update(job).where(mine, job.c.state == "running", job.c.result.is_(None))
         with acting(self._writer, act) as connection:
-            row = connection.execute(select(job.c.state).where(job.c.id == number)).first()
-            if row is None:
-                raise ScreenError("review.error.no_job", 404, number=number)
-            if row[0] not in LIVE:
-                raise ScreenError("review.error.job_over", 409, number=number)
-            values: dict[str, Any] = {"cancel": True}
-            if row[0] == "waiting":
-                values |= {"state": "cancelled", "ended_utc_ns": time.time_ns()}
-            connection.execute(update(job).where(job.c.id == number).values(values))
+            ended = {"cancel": True, "state": "cancelled", "ended_utc_ns": now}
+            if (
+                connection.execute(at_once.values(ended)).rowcount
+                or connection.execute(soon.values(cancel=True)).rowcount
+            ):
+                return
+            known = connection.execute(select(job.c.id).where(mine)).first() is not None
+            raise ScreenError(
+                "review.error.job_over" if known else "review.error.no_job", 409 if known else 404, number=number
+            )
 
     def recent(self, limit: int = 20) -> list[dict[str, Any]]:
         """The last jobs, newest first, each with the files its worker left."""

@@ -67,7 +67,7 @@ class ApproveIn(Strict):
 @router.get("/bundles")
 def get_bundles(review: Shared, _who: Looking) -> dict[str, Any]:
     """Live, shadow and candidate bundles with their certificates, what was released before, and the shadow's findings."""
-    return overview(review.heat.store, review.screens.reader, review.screens.data)
+    return overview(review.heat.store, review.bundles, review.screens.reader, review.screens.data)
 
 
 @router.get("/bundles/{name}/report")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from linegate.inspect.partlog.queries import Reading
 from linegate.inspect.partlog.schema import job, label
 from linegate.inspect.settings import ScreenSettings
 from linegate.models.certificate import certificate_of
+from linegate.models.manifest import MANIFEST_FILE, MODEL_FILE
 from linegate.models.store import BundleStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
@@ -142,3 +144,57 @@ def test_the_gate_is_asked_for_once_and_knows_the_training(desk: Desk) -> None:
     assert (again.status_code, again.json()["key"]) == (409, "review.error.release_running")
     spec = desk.screen.get("/api/review/jobs").json()[0]["spec"]
     assert spec == {**body, "note": "", "train_job": number - 1}
+
+
+class Opened:
+    """Files that are opened while it listens, by the interpreter's own word."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.listens = False
+        sys.addaudithook(self._hear)  # there is no way to take it back
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.listens and event == "open":
+            self.paths.append(str(args[0]))
+
+    def poll(self, desk: Desk) -> tuple[int, str]:
+        """One poll of the release page: how many networks were read for it, and what is wrong with the candidate."""
+        self.paths, self.listens = [], True
+        (candidate,) = desk.screen.get("/api/review/bundles").raise_for_status().json()["candidates"]
+        self.listens = False
+        return sum(Path(path).name == MODEL_FILE for path in self.paths), candidate.get("broken", "")
+
+
+def test_bundles_are_hashed_once_and_again_when_a_byte_changes(desk: Desk) -> None:
+    model = desk.store.folder_of(desk.name) / MODEL_FILE
+    poll = Opened().poll
+    sound, long_ago = model.read_bytes(), time.time() - 3600
+    assert poll(desk)[0] >= 1
+    assert poll(desk)[0] == 1, "it was written just now: one more change could bear the same time"
+    for path in (model, model.with_name(MANIFEST_FILE)):
+        os.utime(path, (long_ago, long_ago))
+    assert [poll(desk) for _ in range(3)] == [(1, ""), (0, ""), (0, "")]
+    changed = bytearray(sound)
+    changed[len(changed) // 2] ^= 1
+    model.write_bytes(changed)
+    os.utime(model, (long_ago + 1, long_ago + 1))
+    reads, broken = poll(desk)
+    assert (reads, "sha256" in broken) == (1, True)
+    assert poll(desk) == (0, broken)
+    model.write_bytes(sound)
+    assert poll(desk) == (1, "")
+
+
+def test_what_the_list_remembers_makes_nothing_live(desk: Desk) -> None:
+    """Size and times as before: only hashing finds it, and whoever promotes or approves does."""
+    draft = certified(desk.folder / "certified", desk.draft)
+    name = desk.store.add(draft.folder, "Ada", "test").bundle
+    model = desk.store.folder_of(name) / MODEL_FILE
+    at, changed = model.stat(), bytearray(model.read_bytes())
+    desk.screen.get("/api/review/bundles").raise_for_status()
+    changed[len(changed) // 2] ^= 1
+    model.write_bytes(changed)
+    os.utime(model, ns=(at.st_atime_ns, at.st_mtime_ns))
+    answer = desk.screen.post("/api/review/promote", json={"bundle": name, **WHY})
+    assert (answer.status_code, "sha256" in answer.json()["args"]["detail"]) == (500, True)
