@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -61,6 +62,7 @@ def label(
                     found=", ".join(unknown),
                     remedy="Correct the file, or pass --new-classes.",
                 )
+            _check_new(file, unknown, known)
             act = Act(by, _ROLE, "import", file.name, {"pictures": len(pictures), "classes": unknown})
             with acting(writer, act) as connection:
                 for name in unknown:
@@ -78,6 +80,29 @@ def label(
         sys.stdout.write(f"left out: {one.name}: {words}\n")
     if strange:
         raise typer.Exit(1)
+
+
+def _check_new(file: Path, names: Sequence[str], known: Sequence[str]) -> None:
+    """Raises SettingsError for a new class that is one of the station's in other letters, or that is one too many."""
+    from linegate.inspect.hmi.review.classes import MOST_CLASSES
+
+    of_lower = {name.lower(): name for name in known}
+    for name in names:
+        if name.lower() in of_lower:
+            raise SettingsError(
+                f"labels {file}",
+                expected=f"the station's class {of_lower[name.lower()]!r}",
+                found=repr(name),
+                remedy="Correct the file: two classes must differ in more than capitals.",
+            )
+        of_lower[name.lower()] = name
+    if len(of_lower) > MOST_CLASSES:
+        raise SettingsError(
+            f"labels {file}",
+            expected=f"at most {MOST_CLASSES} classes on a station",
+            found=f"{len(of_lower)} with those of the file",
+            remedy="Leave some out of the file.",
+        )
 
 
 def _open(file: Path) -> BinaryIO:

@@ -244,7 +244,13 @@ def hold_writer_lock(engine: Engine) -> Callable[[], None]:
     except OSError as error:
         os.close(descriptor)
         raise _second_writer(engine) from error
-    return lambda: os.close(descriptor)
+    held = [descriptor]
+
+    def release() -> None:  # a second time it would close whatever has got the number since
+        if held:
+            os.close(held.pop())
+
+    return release
 
 
 def _hold_advisory_lock(engine: Engine) -> Callable[[], None]:

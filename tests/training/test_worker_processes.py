@@ -20,7 +20,7 @@ from linegate.models.store import BundleStore
 from .conftest import MakeFolder
 from .test_jobs import ask, label_folder, look
 
-BEAT_S = 0.5
+BEAT_S = 1.0
 """Six missed beats and a job is free: long enough for a busy machine, short enough for a test."""
 PATIENCE_S = 120.0
 WORKER = """

@@ -41,3 +41,9 @@ def test_labels_are_imported_where_the_screens_are_not_installed(
     done = subprocess.run([*words, "--new-classes"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "1 labels saved, 0 were there already\n"), done.stderr
     assert [label.by for label in labels.history(key)] == ["Quinn"]
+    with file.open("wb") as stream:
+        write_zip(stream, "png", [Pending.of(LabelledPicture(f"{key}_top.png", mask, ("Burr",)))])
+    twin = subprocess.run([*words, "--new-classes"], capture_output=True, text=True, timeout=120)
+    assert twin.returncode == 2
+    assert "'burr'" in twin.stderr and "differ in more than capitals" in twin.stderr
+    assert len(labels.history(key)) == 1
