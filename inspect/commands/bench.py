@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
         rate: Annotated[float, typer.Option(help="Parts per second.")] = 10.0,
         seconds: Annotated[
             float | None,
-            typer.Option(min=1, help="How long to measure: 30 the line, 20 each rate of --screen, 120 --line."),
+            typer.Option(
+                min=1, help="How long to measure: 30 the line, 20 each rate of --screen, 120 --line and --shadow."
+            ),
         ] = None,
         pool: Annotated[int, typer.Option(min=1, help="Different parts, drawn ahead, shown in turn.")] = 200,
         bundle: Annotated[str, typer.Option(help="A bundle's folder or name.")] = "",
@@ -43,6 +45,9 @@ def register(app: typer.Typer) -> None:
         line: Annotated[
             bool, typer.Option("--line", help="With --screen: what both screens, open and busy, cost the line.")
         ] = False,
+        shadow: Annotated[
+            str, typer.Option(help="What this bundle, judging along in shadow, costs the live verdicts.")
+        ] = "",
         editor: Annotated[bool, typer.Option("--editor", help="Measure the mask editor at 12 MP instead.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     ) -> None:
@@ -74,6 +79,12 @@ def register(app: typer.Typer) -> None:
                 from linegate.inspect.hmi.bench_beside import bench_beside
 
                 out = bench_beside(console, settings, work, station.parent, seconds or 120.0, pool, console.print)
+            elif shadow:
+                from linegate.inspect.bench_shadow import bench_shadow
+
+                out = bench_shadow(
+                    console, settings, shadow, work, station.parent, seconds or 120.0, pool, console.print
+                )
             elif engines:
                 out = _engines(console, settings, work, station.parent)
             else:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from linegate.inspect.hmi.bench_beside import compare
+from linegate.inspect.bench_phases import compare
 from linegate.inspect.hmi.bench_feed import BenchServer, Feed
 from linegate.inspect.hmi.bench_memory import browsers_mb, trend
 from linegate.inspect.hmi.bench_page import BenchPage, Watched
@@ -57,12 +57,12 @@ def test_the_browsers_of_this_process_are_found(chromium: Browser) -> None:
 def test_a_line_that_is_slower_beside_the_screens_is_told() -> None:
     rng = np.random.default_rng(3)
     quiet = [list(rng.gamma(9.0, 2.0, 150)) for _ in range(4)]
-    same = compare(quiet, [list(rng.gamma(9.0, 2.0, 150)) for _ in range(4)])
+    same = compare(quiet, [list(rng.gamma(9.0, 2.0, 150)) for _ in range(4)], "a cat")
     assert same["without"]["parts"] == 600 and same["p99_ratio_90"][0] < same["p99_ratio"] < same["p99_ratio_90"][1]
-    slower = compare(quiet, [[1.3 * ms for ms in phase] for phase in quiet])
+    slower = compare(quiet, [[1.3 * ms for ms in phase] for phase in quiet], "a cat")
     assert slower["p99_ratio"] == pytest.approx(1.3, abs=0.01)
-    assert slower["failures"] == ["p99 with both screens is 1.30 times the p99 without"]
-    assert compare(quiet, [[1.05 * ms for ms in phase] for phase in quiet])["failures"] == []
+    assert slower["failures"] == ["p99 with a cat is 1.30 times the p99 without"]
+    assert compare(quiet, [[1.05 * ms for ms in phase] for phase in quiet], "a cat")["failures"] == []
 
 
 def test_pixels_follow_the_verdict(chromium: Browser, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from linegate.cameras.errors import CameraError
-from linegate.inspect import benchmark
+from linegate.inspect import bench_phases, benchmark
+from linegate.inspect.bench_shadow import bench_shadow
 from linegate.inspect.benchmark import LineResult, bench_line
 from linegate.inspect.cli import app
 from linegate.inspect.stages import GIVEN, STAGES
@@ -86,3 +90,24 @@ def test_a_station_that_is_not_ready_is_no_measurement(
     monkeypatch.setattr(benchmark, "_infer_alone", lambda *_: None)
     with pytest.raises(CameraError, match="12345678"):
         bench_line(away, tmp_path, tmp_path, 1.0, 3, lambda _what, _share: None)
+
+
+def test_what_a_shadow_costs_is_measured_with_a_shadow_that_judges(
+    tmp_path: Path, plates: Path, blobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_phases, "SETTLE_S", 0.5)
+    candidate = tmp_path / "candidate"
+    shutil.copytree(blobs, candidate)
+    manifest = json.loads((candidate / "manifest.json").read_text())
+    (candidate / "manifest.json").write_text(json.dumps(manifest | {"version": "2"}))
+    heard: list[str] = []
+    wanted = settings(plates, blobs, rate=6.0)
+    console = Console(file=io.StringIO())
+    data = tmp_path / "data"
+    data.mkdir()
+    result = bench_shadow(console, wanted, str(candidate), data, tmp_path, 4.0, 12, heard.append, phase_s=1.0)
+    assert result["judged"] > 0
+    assert result["without"]["parts"] > 0 and result["beside"]["parts"] > 0
+    assert [what for what in heard if what.startswith("phase")] == [
+        f"phase {n} of 4, shadow {state}" for n, state in ((1, "off"), (2, "on"), (3, "on"), (4, "off"))
+    ]
