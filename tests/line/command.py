@@ -31,6 +31,9 @@ deadline_ms = 800.0
 min_pitch_ms = 140.0
 stop_after_uninspected = 1000
 
+[runtime]
+real_time = false
+
 [log]
 min_free_mb = 1.0
 
