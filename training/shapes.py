@@ -82,7 +82,7 @@ def choose_input(dataset: Dataset, found: Survey, pixel_mm: float = 1.0) -> tupl
             width, height = width * scale, height * scale
         else:
             fit, width, height = "tile", 1024.0, 1024.0
-    size: Size = "fast" if width * height >= _FAST_FROM_PX else "fine"
+    size: Size = "fast" if width * height >= _FAST_FROM_PX else "wide"
     channels: Literal[1, 3] = 3 if found.colour else 1
     net = NetSpec.of(size, len(dataset.classes), channels)
     return (

@@ -271,7 +271,7 @@ def test_bad_parts_of_unknown_place_are_seen_from_the_first_step_on(make_folder:
     pictures = Pictures.load(spec, dataset.classes, dataset.samples, tmp_path / "work")
     seen: list[Progress] = []
     settings = FitSettings(steps=2, minutes=None, crop_px=64, threads=1)
-    fit(build(NetSpec.of("fine", 2, 1)), pictures, settings, tmp_path / "work", report=seen.append)
+    fit(build(NetSpec.of("wide", 2, 1)), pictures, settings, tmp_path / "work", report=seen.append)
     assert [progress.phase for progress in seen] == ["whole", "whole"]
     batch = Batches(pictures, 4, 0, 64, 4, Variation()).wholes(0)
     assert batch.part.tolist() == [1, 0] * (len(batch.part) // 2)
@@ -286,7 +286,7 @@ def test_large_pictures_with_small_defects_are_tiled(make_folder: MakeFolder, tm
     assert (spec.fit, spec.width_px, spec.height_px, size) == ("tile", 1024, 1024, "fast")
     several = load_folder(make_folder(name="several", good=3, spot=1, line=1, size=(300, 200)))
     spec, size = choose_input(several, survey(several))
-    assert (spec.fit, spec.width_px, spec.height_px, size) == ("resize", 288, 192, "fine")
+    assert (spec.fit, spec.width_px, spec.height_px, size) == ("resize", 288, 192, "wide")
 
 
 def test_tiles_give_whole_inputs_with_their_defects(make_folder: MakeFolder, tmp_path: Path) -> None:
