@@ -43,18 +43,21 @@ def bench_shadow(
         name = station.store.add(candidate.folder, WHO, WHY).bundle
         judged = skipped = 0
 
-        def switch(n: int, wanted: bool) -> None:
+        def read() -> None:
             nonlocal judged, skipped
-            tell(f"phase {n + 1} of {len(order)}, shadow {'on' if wanted else 'off'}")
-            if not wanted and (shadow := station.line.shadow) is not None:
+            if (shadow := station.line.shadow) is not None:
                 report = shadow.report()
                 judged, skipped = report.judged, report.skipped
+
+        def switch(n: int, wanted: bool) -> None:
+            tell(f"phase {n + 1} of {len(order)}, shadow {'on' if wanted else 'off'}")
+            read()
             if wanted is not (station.store.shadow() is not None):
                 station.store.set_shadow(name if wanted else "", WHO, WHY)
                 station.shadows.follow()
 
         found = measure(station, order, phase_s, switch)
-        switch(len(order) - 1, False)
+        read()
         misses = station.counts().deadline_misses
     result = compare(found[False], found[True], "a shadow")
     result |= {"deadline_misses": misses, "judged": judged, "skipped": skipped, "load_average": os.getloadavg()}

@@ -20,15 +20,9 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
-LONGEST = ("test_loop.py", "test_review_release.py", "test_bakeoff.py", "test_worker_processes.py")
-"""Files that begin first: begun last, they would keep one of two processes waiting."""
 LEAK_GRACE_S = 3.0
 # Threads of libraries that live as long as the process by design, once they have been used.
 LIBRARY_THREADS = ("AnyIO", "pymp-", "asyncio_", "QueueFeederThread", "ThreadPoolExecutor-gradio")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def _threads() -> set[threading.Thread]:
