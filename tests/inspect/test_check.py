@@ -76,8 +76,10 @@ def test_all_is_well_and_nothing_is_left_behind(station):
     found = check(station)
     assert [f["about"] for f in found.values() if not f["ok"]] == []
     assert list(found) == [
-        "settings", "clock", "disk", "fsync", "log", "screens", "virtual PLC", "virtual line", "camera top", "recipe 1",
+        "settings", "clock", "priority", "disk", "fsync", "log", "screens", "virtual PLC", "virtual line", "camera top",
+        "recipe 1",
     ]  # fmt: skip
+    assert found["priority"]["found"].startswith("real-time") is (found["priority"]["remedy"] == "")
     assert "512 × 512" in found["camera top"]["found"]
     assert "tiny 1.0" in found["recipe 1"]["found"]
     assert "has not passed the release gate: no certificate" in found["recipe 1"]["found"]
@@ -97,7 +99,7 @@ def test_a_released_bundle_needs_no_words(station):
 def test_lines_for_people(station):
     result = CliRunner().invoke(app, ["check", str(station)])
     assert result.exit_code == 0
-    assert result.stdout.count("✓ ") == 10
+    assert result.stdout.count("✓ ") == 11
 
 
 def test_a_wrong_file_is_the_one_finding(station):
