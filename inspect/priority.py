@@ -10,6 +10,7 @@ REAL_TIME = 1
 """Of Linux's 1 to 99, the lowest: ahead of every normal process, behind the kernel's own threads."""
 AHEAD = -10
 """Niceness where real-time priority is not allowed."""
+REMEDY = "allow it with LimitRTPRIO=1 in the service, or rtprio 1 in /etc/security/limits.conf."
 
 
 def go_first() -> str:
@@ -26,9 +27,6 @@ def go_first() -> str:
         why = f"no real-time priority ({getattr(error, 'strerror', None) or 'not on this system'})"
         return f"{why}; {REMEDY}" if not _be_ahead() else f"{why}, niceness {AHEAD} instead; {REMEDY}"
     return ""
-
-
-REMEDY = "allow it with LimitRTPRIO=1 in the service, or rtprio 1 in /etc/security/limits.conf."
 
 
 def may_go_first() -> bool:
