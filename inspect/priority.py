@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 REAL_TIME = 1
@@ -25,7 +26,7 @@ def go_first() -> str:
                 os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(REAL_TIME))
     except (OSError, AttributeError) as error:
         why = f"no real-time priority ({getattr(error, 'strerror', None) or 'not on this system'})"
-        return f"{why}; {REMEDY}" if not _be_ahead() else f"{why}, niceness {AHEAD} instead; {REMEDY}"
+        return f"{why}, niceness {AHEAD} instead; {REMEDY}" if _be_ahead() else f"{why}; {REMEDY}"
     return ""
 
 
@@ -51,7 +52,8 @@ def stand_back(niceness: int) -> None:
 
 def behind(niceness: int) -> list[str]:
     """What to write before a command so that it runs behind the verdict path, whoever starts it."""
-    return ["chrt", "--other", "0", "nice", "-n", str(niceness)]
+    normal = ["chrt", "--other", "0"] if shutil.which("chrt") else []  # of util-linux, which small systems lack
+    return [*normal, "nice", "-n", str(niceness)]
 
 
 def _be_ahead() -> bool:

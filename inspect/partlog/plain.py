@@ -59,9 +59,8 @@ class PlainCommit:
             text, began_ns = "COMMIT", time.monotonic_ns()
             self._dialect.do_commit(self._wire)
         except BaseException as error:
-            with contextlib.suppress(
-                sqlite3.Error
-            ):  # a connection that is closed keeps its lock while the traceback lives
+            # Closing alone would leave the lock held for as long as the traceback lives.
+            with contextlib.suppress(sqlite3.Error):
                 self._wire.rollback()
             if not isinstance(error, sqlite3.Error):
                 raise

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from linegate.inspect.priority import behind
 
 PROGRAM = """
 import json, os, subprocess, sys, threading
@@ -55,6 +58,11 @@ def test_all_threads_go_first_and_what_stands_behind_does_not() -> None:
     assert found["all"] == [os.SCHED_RR]
     assert found["later"] == [os.SCHED_RR, [os.SCHED_OTHER, 7]]
     assert found["child"] == [str(os.SCHED_OTHER), "5"]
+
+
+def test_where_chrt_is_missing_a_command_still_runs_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert behind(5) == ["nice", "-n", "5"]
 
 
 def test_without_the_right_it_says_so_and_runs_on() -> None:

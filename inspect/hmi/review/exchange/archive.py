@@ -141,7 +141,7 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, most_b
     try:
         with archive.open(entry) as file:  # gives no more than the size that the zip's directory states
             return file.read(only)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
         raise bad("upload_entry_broken", thing, "a readable entry", f"{error!s:.120}") from error
 
 
