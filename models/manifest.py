@@ -112,6 +112,8 @@ class Provenance(_Part):
 
     command: str
     commit: str
+    code_sha256: str = ""
+    """Hash of the code that made it, which is the same in every copy of that code; empty in bundles from before it was kept."""
     seed: int
     data_sha256: str
     """Hash of the frozen training snapshot's manifest."""

@@ -37,7 +37,7 @@ from linegate.training.fit import FitSettings, Fitted, Progress, fit
 from linegate.training.int8 import Int8, export_int8
 from linegate.training.judge import Judged, judge
 from linegate.training.network import NetSpec
-from linegate.training.origin import commit
+from linegate.training.origin import code_sha256, commit
 from linegate.training.output import write_output
 from linegate.training.pictures import Pictures
 from linegate.training.progress import counting, fitting, quiet
@@ -309,6 +309,7 @@ def _provenance(
     return Provenance(
         command=options.command,
         commit=commit(),
+        code_sha256=code_sha256(),
         seed=settings.seed,
         data_sha256=snapshot.sha256,
         data=options.words or f"{dataset.source.name}: {_counts(dataset)}",

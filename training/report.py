@@ -159,6 +159,7 @@ def _origin(bundle: Bundle) -> str:
     rows = [
         ("Command", origin.command),
         ("Commit", origin.commit),
+        ("Code sha256", origin.code_sha256 or "not kept"),
         ("Seed", str(origin.seed)),
         ("Data sha256", origin.data_sha256),
         ("Trained", f"{origin.trained_utc}, {origin.minutes:g} min"),
