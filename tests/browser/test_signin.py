@@ -193,8 +193,9 @@ def test_first_start_makes_the_admin_choose(tmp_path: Path, open_page: Callable[
         screens.stop()
 
 
-def test_people_are_kept_by_the_admin(shared_screens: Screens, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{shared_screens.url}/people")
+def test_people_are_kept_by_the_admin(own_screens: Screens, open_page: Callable[..., Page]) -> None:
+    """On a server of its own: the shared one keeps its people as every other test expects them."""
+    page = open_page(f"{own_screens.url}/people")
     page.wait_for_selector(".lg-names button")
     enter_pin(page, "Ada Admin", PINS["Ada Admin"][1])
     page.wait_for_selector('[data-person="Otto Frei"]')
@@ -207,11 +208,11 @@ def test_people_are_kept_by_the_admin(shared_screens: Screens, open_page: Callab
     page.click('[data-person="Mia Wang"] button:has-text("Badge")')
     scan(page, "BADGE-00900")
     expect(page.locator('[data-person="Mia Wang"] small')).to_have_text("Badge")
-    with shared_screens.client() as client:
+    with own_screens.client() as client:
         assert client.post("/api/session/badge", json={"badge": "BADGE-00900"}).json()["name"] == "Mia Wang"
     page.click('[data-person="Mia Wang"] button:has-text("Block")')
     expect(page.locator('[data-person="Mia Wang"] small')).to_have_text("Badge · blocked")
-    with shared_screens.client() as client:
+    with own_screens.client() as client:
         assert client.post("/api/session/badge", json={"badge": "BADGE-00900"}).status_code == 401
     page.select_option('[data-person="Ada Admin"] select', "lead")
     expect(page.locator(".lg-say")).to_have_text("The last admin stays admin.")
