@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,8 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
+LONG = ("tests/line/test_loop.py",)
+"""Files that take long for how few tests they hold."""
 LEAK_GRACE_S = 3.0
 # Threads of libraries that live as long as the process by design, once they have been used.
 LIBRARY_THREADS = ("AnyIO", "pymp-", "asyncio_", "QueueFeederThread", "ThreadPoolExecutor-gradio")
@@ -77,3 +80,19 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
             )
         gc.collect()  # only where something is left: with all libraries loaded it takes a third of a second
         time.sleep(0.02)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files with the most tests first, as xdist has it, but the LONG ones before them: begun last, one would run alone."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LongFirst(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            for file in LONG:
+                if file in self.workqueue:
+                    self.workqueue.move_to_end(file, last=False)
+                    break
+            super()._assign_work_unit(node)
+
+    return LongFirst(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -30,10 +30,13 @@ def test_figures_count_what_was_shown_and_leave_out_what_an_ng_held_back() -> No
     assert found["picture_ms"]["max"] == 55.0
     assert found["verdicts_shown"] == 3 / 6
     assert found["ng_shown"] == 0.5
-    found["flat"] = True
+    found |= {"flat": True, "rate_per_s": 10.0}
     assert not _holds([found])  # an NG was not shown
     assert _holds([found | {"ng_shown": 1.0}])
     assert not _holds([found | {"ng_shown": 1.0, "flat": False}])
+    slow = found | {"ng_shown": 1.0, "picture_ms": {"p50": 50.0, "p95": 151.0, "max": 400.0}}
+    assert not _holds([slow])
+    assert _holds([slow | {"rate_per_s": 25.0}])  # where pictures may be skipped, and the NGs were not
 
 
 def test_memory_is_flat_when_its_trend_says_so() -> None:
