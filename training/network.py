@@ -191,8 +191,18 @@ def levelled(image: Tensor) -> Tensor:
     A surface without any structure has a spread of nothing but noise, which must not be blown up to look like defects.
     """
     image = scaled(image)
-    centred = image - image.mean((1, 2, 3), keepdim=True)
-    return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + _LEAST_SPREAD)
+    centred = image - _mean(image)
+    return centred / (_mean(centred.square()).sqrt() + _LEAST_SPREAD)
+
+
+def _mean(image: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, 1, 1, 1): the means of the rows, then theirs.
+
+    Inference engines add up a million pixels one after the other in float32, which had them 1e-3 beside torch in the part's
+    logit; so the sums are kept short. Without the reshape between them OpenVINO makes one reduction of the two again.
+    """
+    batch, channels, height, _ = image.shape
+    return image.mean(3).reshape(batch, 1, channels * height, 1).mean(2, keepdim=True)
 
 
 class LineNet(Net):

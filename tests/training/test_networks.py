@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 from torchvision import models
@@ -16,7 +17,7 @@ from torchvision import models
 from linegate.models.manifest import InputSpec
 from linegate.training.baselines import build, fetched
 from linegate.training.export import to_onnx
-from linegate.training.network import Deployed, Kind, NetSpec, levelled, parameters_m
+from linegate.training.network import Deployed, Kind, NetOutput, NetSpec, levelled, parameters_m
 
 
 @pytest.mark.parametrize("own", [{}, {"levelled": True}])
@@ -105,3 +106,24 @@ def test_weights_that_cannot_be_fetched_neither_hang_nor_crash(tmp_path: Path, m
         thread.join(5)
         assert held
         held[0].close()
+
+
+class _Level(torch.nn.Module):
+    """A network that is nothing but what comes before the trunk."""
+
+    def forward(self, image: torch.Tensor) -> NetOutput:
+        level = levelled(image)
+        return NetOutput(level, level[:, 0, 0, 0], level[:, :, 0, 0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(1024, 1024), (96, 1600)])
+def test_the_runtime_levels_a_large_picture_as_torch_does(height: int, width: int) -> None:
+    """Summed in one row of float32, a million pixels had the runtime beside torch before the first convolution."""
+    rng = np.random.default_rng(5)
+    image = rng.normal(150, 12, (1, 1, height, width)).clip(0, 255).astype(np.uint8)
+    image[:, :, :, : width // 4] = 20  # the dark around a panel
+    onnx_bytes = to_onnx(_Level(), InputSpec(width_px=width, height_px=height, channels=1, stride_px=1, pixel_mm=1.0))
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(onnx_bytes, b""), "CPU", {"EXECUTION_MODE_HINT": "ACCURACY"})
+    expected = torch.sigmoid(levelled(torch.from_numpy(image))).numpy()
+    assert float(np.abs(model([image])["mask"] - expected).max()) < 1e-6
