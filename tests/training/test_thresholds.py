@@ -61,6 +61,19 @@ def test_the_promise_is_the_strictest_that_the_data_bear() -> None:
     assert "at most 10 % of bad parts" in fewer.guarantee
 
 
+def test_where_bad_parts_pass_a_hundredth_of_the_good_ones_gets_a_second_look() -> None:
+    rng = np.random.default_rng(0)
+    good = [*rng.uniform(0.0, 0.2, 390), *np.linspace(0.3, 0.45, 10)]
+    apart = parts(list(rng.uniform(0.6, 1.0, 700)), good)
+    assert 0.45 < choose_thresholds(apart, ("spot", "line")).part_review < 0.6  # nothing to win by a lower one
+    thresholds = choose_thresholds([*apart, part(True, 0.01, name="hardly seen")], ("spot", "line"))
+    assert "at most 1 % of bad parts" in thresholds.guarantee
+    assert sum(score >= thresholds.part_review for score in good) == 4
+    already = [*good[:-8], *np.linspace(0.65, 0.8, 8)]  # 2 % of them look worse than many a bad part
+    kept = choose_thresholds(parts([*rng.uniform(0.6, 1.0, 700), 0.01], already), ("spot", "line"))
+    assert sum(score >= kept.part_review for score in already) == 8
+
+
 def test_too_few_parts_are_said_to_be_too_few() -> None:
     thresholds = choose_thresholds(parts([0.9, 0.8, 0.95], [0.1, 0.2]), ("spot", "line"))
     assert thresholds.guarantee.startswith("No guarantee: 3 bad validation parts are too few")
