@@ -13,6 +13,7 @@ from linegate.inspect.part import Decision
 from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.settings_file import load_station
 from linegate.models.bundle import load_bundle
+from linegate.models.certificate import certificate_of
 from linegate.models.store import packaged_releases, resolve_bundle
 
 RELEASES = Path(__file__).resolve().parents[2] / "models" / "releases"
@@ -34,6 +35,10 @@ def test_a_release_is_whole_and_judges_under_the_shipped_recipe(folder: str) -> 
     assert hashlib.sha256(bundle.model_bytes()).hexdigest() == manifest.model_sha256
     assert bundle.label == f"{manifest.name} {manifest.version} ({bundle.sha256[:8]})"
     assert resolve_bundle(folder).sha256 == bundle.sha256
+    assert certificate_of(bundle).approved_by
+    assert (
+        len(manifest.provenance.code_sha256) == 64
+    )  # its commit may be gone, the code that made it can be told all the same
     assert manifest.provenance.licence and manifest.provenance.command and manifest.thresholds.guarantee
     station = load_station(RELEASES.parents[1] / "station.toml")
     (recipe,) = station.recipes
