@@ -16,7 +16,7 @@ from linegate.cameras.errors import LinegateError
 from linegate.cameras.factory import open_camera
 from linegate.cameras.frame import Frame
 from linegate.inspect.interpreter import settle
-from linegate.inspect.runtime.engines import open_session
+from linegate.inspect.runtime.proven import open_proven
 from linegate.inspect.settings import RuntimeSettings, StationSettings
 from linegate.inspect.stages import StageRow
 from linegate.inspect.station import Station
@@ -264,7 +264,7 @@ def _camera_alone(settings: StationSettings) -> Latency:
 
 
 def _infer_alone(bundle: Bundle, settings: RuntimeSettings, frame: Frame) -> Latency:
-    session = open_session(bundle, settings)
+    session, _, _ = open_proven(bundle, settings)
     try:
         tensor = Preprocessor(bundle.manifest.input).prepare(frame.image).tensors[0]
         times = []

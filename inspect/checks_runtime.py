@@ -16,6 +16,7 @@ from linegate.inspect.bundles import station_bundle
 from linegate.inspect.findings import Finding, attempt
 from linegate.inspect.runtime.contract import input_port
 from linegate.inspect.runtime.engines import open_session
+from linegate.inspect.runtime.proven import open_proven
 from linegate.inspect.runtime.session import InferenceSession
 from linegate.inspect.settings import RecipeSettings, RuntimeSettings, StationSettings
 from linegate.models.bundle import Bundle
@@ -96,7 +97,7 @@ def _try_bundle(about: str, station: StationSettings, bundle: Bundle) -> Finding
     # A fixed pattern: the same tensor for every engine and every visit.
     tensor = np.random.default_rng(1).integers(0, 256, input_port(bundle.manifest).shape, dtype=np.uint8)
     begin = time.perf_counter()
-    session = open_session(bundle, station.runtime)
+    session, _, untried = open_proven(bundle, station.runtime)
     try:
         load_s = time.perf_counter() - begin
         p50, worst, score = _time(session, tensor)
@@ -104,6 +105,7 @@ def _try_bundle(about: str, station: StationSettings, bundle: Bundle) -> Finding
     finally:
         session.close()
     found = f"{bundle.label} on {device}: {p50:.1f} ms, worst of {RUNS} {worst:.1f} ms, loaded in {load_s:.1f} s"
+    found += f"; {untried}" if untried else ""
     budget_ms = station.timing.deadline_ms - station.timing.log_reserve_ms
     if p50 > budget_ms:
         remedy = "Take a faster engine or a smaller bundle, more threads, or a longer deadline_ms."
@@ -113,7 +115,8 @@ def _try_bundle(about: str, station: StationSettings, bundle: Bundle) -> Finding
         found += f"; part score {apart:.4f} from the reference"
         if apart > SCORE_TOLERANCE:
             return Finding(about, False, found, "Rebuild the engine; until then set [runtime] engine = openvino.")
-    return Finding(about, True, found, "")
+    remedy = "Put it through `linegate release` on this machine, with --station, so that the gate tries it."
+    return Finding(about, True, found, remedy if untried else "")
 
 
 def _time(session: InferenceSession, tensor: NDArray[np.uint8]) -> tuple[float, float, float]:

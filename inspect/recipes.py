@@ -12,7 +12,7 @@ from pydantic import Field
 from linegate.cameras.calibration import Calibration
 from linegate.cameras.errors import SettingsError
 from linegate.inspect.judge import Judge, check_fits, check_rules
-from linegate.inspect.runtime.engines import open_session
+from linegate.inspect.runtime.proven import open_proven
 from linegate.inspect.runtime.session import InferenceSession
 from linegate.inspect.settings import Frozen, RecipeSettings, RuntimeSettings
 from linegate.models import manifest
@@ -96,11 +96,11 @@ class RecipeBook:
             )
         bundle = bundle or self._resolve(recipe.bundle)
         check_rules(bundle, recipe)
-        session = open_session(bundle, self._runtime)
+        session, runtime, _ = open_proven(bundle, self._runtime)
         then = Thresholds(
             bundle=bundle.manifest.thresholds,
             recipe=recipe,
-            runtime=self._runtime,
+            runtime=runtime,
             device=session.device,
             calibrations=self._calibrations,
         )

@@ -8,6 +8,7 @@ own once a threshold was changed.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,6 +144,18 @@ def why_uncertified(bundle: Bundle) -> str:
     except NotCertified as error:
         return error.found
     return ""
+
+
+def has_tried(bundle: Bundle, build: str) -> bool:
+    """Whether the gate that certified ``bundle`` found this build (a session's ``device``, whatever its threads) to judge as
+    the reference does. Raises NotCertified."""
+    tried = {_unthreaded(parity.build) for parity in certificate_of(bundle).parity if parity.tried and parity.within}
+    return _unthreaded(build) in tried
+
+
+def _unthreaded(build: str) -> str:
+    """ "openvino CPU bf16" of "openvino CPU bf16, 2 threads"."""
+    return re.sub(r", \d+ threads?$", "", build)
 
 
 def bare_sha256(manifest: Manifest) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
+from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.runtime.session import EngineMissing, RuntimeFailed
 from linegate.inspect.settings import RuntimeSettings
 from linegate.models.bundle import Bundle
 from linegate.models.manifest import Parity
-from linegate.training.judge import Judged, judge
+from linegate.training.judge import Judged, judged_on
 from linegate.training.progress import quiet
 
 REFERENCE = RuntimeSettings(precision="accuracy")
@@ -27,7 +29,8 @@ def station_builds(runtime: RuntimeSettings | None = None) -> tuple[RuntimeSetti
 
 
 def build_name(settings: RuntimeSettings) -> str:
-    """ "openvino bf16, 2 threads"."""
+    """What is asked for, "openvino bf16, 2 threads". What an engine then is, its session's ``device`` says: a processor
+    without bf16 computes fp32."""
     return f"{settings.engine} {settings.precision}, {settings.threads} thread{'s' if settings.threads > 1 else ''}"
 
 
@@ -40,18 +43,20 @@ def build_parity(
     progress: Callable[[int], None] = quiet,
 ) -> Parity:
     """One engine and precision against ``reference`` (OpenVINO in ACCURACY mode): no verdict may flip, no score change by
-    more than ``score_change``.
+    more than ``score_change``. It is called what its engine says it is.
 
     Raises:
         EngineMissing: the engine is not on this machine. DatasetError: a broken file.
     """
     try:
-        mine = judge(bundle, [j.sample for j in reference], settings, progress=progress)
+        with closing(open_session(bundle, settings)) as session:
+            build = session.device
+            mine = list(judged_on(session, bundle.manifest, [j.sample for j in reference], progress=progress))
     except EngineMissing:
         raise
     except RuntimeFailed as error:
         return Parity(build=build_name(settings), reference=REFERENCE_NAME, within=False, note=f"it fails: {error}")
-    found = compare(build_name(settings), mine, reference)
+    found = compare(build, mine, reference)
     return found.model_copy(update={"within": found.within and found.score_change <= score_change})
 
 

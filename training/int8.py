@@ -61,8 +61,8 @@ def export_int8(bundle: Bundle, training: Sequence[Sample], reference: Sequence[
     manifest = bundle.manifest.model_copy(update={"name": f"{bundle.manifest.name[:59]}-int8"})
     shutil.rmtree(folder, ignore_errors=True)
     draft = save_bundle(folder, manifest, to_int8(bundle.model_bytes(), _tensors(bundle, training)))
-    build = f"int8 network, {STATION.engine} {STATION.precision}"
-    parity = build_parity(draft, reference, STATION).model_copy(update={"build": build})
+    parity = build_parity(draft, reference, STATION)
+    parity = parity.model_copy(update={"build": f"int8 network, {parity.build}"})
     times = time_in_turns({"int8": draft, "before": bundle}, rounds=_ROUNDS)
     return Int8(parity, times["int8"], times["before"], draft if parity.within else None)
 

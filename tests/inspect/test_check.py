@@ -30,8 +30,9 @@ from linegate.inspect.settings import (
     VirtualSettings,
 )
 from linegate.models.bundle import load_bundle
+from linegate.models.certificate import certify
 
-from ..models.tiny import bundle, certified
+from ..models.tiny import bundle, certified, findings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # SWIG's own deprecation, turned into an error, ends the interpreter
@@ -94,6 +95,20 @@ def test_a_released_bundle_needs_no_words(station):
     found = check(station)["recipe 1"]
     assert "release gate" not in found["found"]
     assert found["remedy"] == ""
+
+
+def test_a_build_that_the_release_gate_has_not_tried_does_not_judge(station):
+    draft = load_bundle(station.parent / "tiny")
+    other = findings(
+        draft, parity=[{"build": "openvino CPU fp8, 1 thread", "reference": "openvino accuracy", "within": True}]
+    )
+    released = certify(draft, other, "Ada", "tried elsewhere", station.parent / "released")
+    station.write_text(station.read_text().replace('bundle = "tiny"', f'bundle = "{released.folder.name}"'))
+    found = check(station)["recipe 1"]
+    assert found["ok"]
+    assert "on openvino CPU accuracy, 1 thread" in found["found"]
+    assert "the release gate has not tried openvino CPU" in found["found"]
+    assert "linegate release" in found["remedy"]
 
 
 def test_lines_for_people(station):

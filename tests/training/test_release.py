@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.settings import RuntimeSettings
 from linegate.models import certificate as names
 from linegate.models.bundle import Bundle, load_bundle, save_bundle
 from linegate.models.certificate import Waiver, certificate_of
-from linegate.training.builds import build_name
+from linegate.training.builds import TORCH, build_name
 from linegate.training.conditions import NO_CASES, GateSettings, Waivers, apart
 from linegate.training.dataset import Dataset, Lost, load_folder
 from linegate.training.judge import judge
@@ -56,6 +57,13 @@ def judged(
     return gate(bundle, before, gate_data, LOOSE, waivers=waivers, **more)
 
 
+def device(candidate: Path, runtime: RuntimeSettings) -> str:
+    """What the engine makes of it here."""
+    session = open_session(load_bundle(candidate), runtime)
+    session.close()
+    return session.device
+
+
 def failed(verdict: Verdict) -> list[str]:
     return [condition.name for condition in verdict.findings.conditions if not condition.held]
 
@@ -92,7 +100,8 @@ def test_a_candidate_as_good_as_the_live_one_passes_and_carries_its_certificate(
     assert (flips.count, flips.total, flips.limit) == (0, 60, 0.05)
     assert flips.upper == pytest.approx(1 - 0.05 ** (1 / 60))
     assert found.parity[0].build == "torch fp32"
-    assert {"openvino bf16, 1 thread", "onnxruntime fp32, 1 thread"} <= {p.build for p in found.parity}
+    both = RuntimeSettings(), RuntimeSettings(engine="onnxruntime", precision="fp32")
+    assert {device(trained[1], one) for one in both} <= {p.build for p in found.parity}
     assert bundle.manifest.model_sha256 == load_bundle(trained[1]).manifest.model_sha256
 
 
@@ -249,7 +258,13 @@ def test_builds_are_the_stations_own_and_one_that_is_not_there_is_named(
     data = load_folder(frozen)
     own = RuntimeSettings(engine="onnxruntime", precision="fp32", threads=2)
     verdict = judged(trained[1], None, data, runtime=own)
-    assert [p.build for p in verdict.findings.parity][-2:] == [build_name(own), "openvino bf16, 1 thread"]
+    others, mine, default = [p.build for p in verdict.findings.parity][-3:]
+    assert (mine, default) == (device(trained[1], own), device(trained[1], RuntimeSettings()))
+    assert others == TORCH
+    slow = RuntimeSettings(precision="fp32")  # where the default is fp32 too, it is one build and named once
+    found = [p.build for p in judged(trained[1], None, data, runtime=slow).findings.parity]
+    assert len(found) == len(set(found))
+    assert device(trained[1], slow) in found
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     verdict = judged(trained[1], None, data)
     assert failed(verdict) == []
@@ -277,7 +292,8 @@ def test_a_build_that_flips_a_verdict_refuses_and_shows_the_part(
     verdict = judged(changed(trained[1], tmp_path / "between", thresholds=thresholds), None, data)
     assert names.BUILDS in failed(verdict)
     assert apart[0].sample.name in {j.sample.name for j in verdict.shown[names.BUILDS]}
-    assert "onnxruntime fp32, 1 thread: 1 verdict flips" in finding(verdict, names.BUILDS)
+    own = device(trained[1], RuntimeSettings(engine="onnxruntime", precision="fp32"))
+    assert f"{own}: 1 verdict flips" in finding(verdict, names.BUILDS)
 
 
 def test_the_export_is_compared_with_the_network_that_was_trained(

@@ -46,7 +46,7 @@ def test_report_card_and_snapshot_lie_beside_the_bundle(trained: tuple[Path, Pat
     assert page.count("data:image/png;base64") == 2
     assert page.count("<svg") == 3
     assert "Escapes (bad parts that would pass)" in page
-    assert "openvino bf16" in page
+    assert "openvino CPU" in page
     bundle = load_bundle(out)
     assert bundle.manifest.thresholds.guarantee in (work / "card.md").read_text()
     rows = json.loads((work / "snapshot.json").read_text())["parts"]
