@@ -44,10 +44,10 @@ def rate(count: int, total: int, confidence: float = CONFIDENCE) -> Rate:
         raise ValueError(f"a rate needs 0 <= count <= total, got {count} of {total}")
     if total == 0:
         return Rate(0, 0, float("nan"), 1.0, 0.0, 1.0, confidence)
-    from scipy.stats import beta  # a heavy import that only reports need
+    from scipy.special import betaincinv  # only reports need it; scipy.stats takes far longer to import
 
     tail = (1 - confidence) / 2
-    upper = 1.0 if count == total else float(beta.ppf(confidence, count + 1, total - count))
-    low = 0.0 if count == 0 else float(beta.ppf(tail, count, total - count + 1))
-    high = 1.0 if count == total else float(beta.ppf(1 - tail, count + 1, total - count))
+    upper = 1.0 if count == total else float(betaincinv(count + 1, total - count, confidence))
+    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
+    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
     return Rate(count, total, count / total, upper, low, high, confidence)

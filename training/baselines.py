@@ -1,7 +1,8 @@
 """Networks that others would pick, with the same two heads and fitted by the same recipe: what the bake-off compares with.
 
 The trunks are torchvision's (BSD-3-Clause); Fast-SCNN and DDRNet-23-slim are written from their papers (Poudel et al., BMVC
-2019; Hong et al., arXiv 2101.06085).
+2019; Hong et al., arXiv 2101.06085). torchvision is imported by those that need it: it brings torch's compiler along, which
+takes longer to import than all else of training.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision import models
-from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from linegate.training.ddrnet import DdrNet
 from linegate.training.network import LineNet, Net, NetOutput, NetSpec, PartHead, conv, limit_gradient, scaled
@@ -121,6 +120,8 @@ class DeepLab(nn.Module):
     """
 
     def __init__(self, backbone: nn.Module, inside: int) -> None:
+        from torchvision.models.segmentation.deeplabv3 import ASPP
+
         super().__init__()
         self.backbone = backbone
         self.pyramid = ASPP(inside, [12, 24, 36])
@@ -212,6 +213,8 @@ class FastScnn(nn.Module):
 
 
 def _unet_resnet18(pretrained: bool, timeout_s: float) -> tuple[Trunk, int, int]:
+    from torchvision import models
+
     weights = fetched(models.ResNet18_Weights.IMAGENET1K_V1, timeout_s) if pretrained else None
     net = models.resnet18(weights=None)
     if weights is not None:
@@ -240,6 +243,8 @@ def _deeplabv3(pretrained: bool, timeout_s: float) -> tuple[Trunk, int, int]:
 
 
 def _mobilenet(pretrained: bool, timeout_s: float, *, dilated: bool = False) -> nn.Sequential:
+    from torchvision import models
+
     weights = fetched(models.MobileNet_V3_Large_Weights.IMAGENET1K_V1, timeout_s) if pretrained else None
     net = models.mobilenet_v3_large(weights=None, dilated=dilated)
     if weights is not None:

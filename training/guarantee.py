@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 
 def fixed_sequence(misses: Sequence[int], total: int, risk: float, error: float) -> int:
@@ -18,5 +18,5 @@ def fixed_sequence(misses: Sequence[int], total: int, risk: float, error: float)
     Returns:
         How many candidates from the front hold, with probability 1 − ``error`` all of them.
     """
-    stands = np.asarray(binom.cdf(np.asarray(misses, np.float64), total, risk)) > error
+    stands = np.asarray(bdtr(np.asarray(misses, np.float64), total, risk)) > error
     return int(stands.argmax()) if stands.any() else len(misses)

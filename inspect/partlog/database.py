@@ -11,11 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-import alembic.command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -26,6 +22,8 @@ FILE_NAME = "linegate.db"
 WRITER_LOCK = 0x4C47_0001
 """PostgreSQL advisory lock of the one writer; the next numbers serve migrations and the audit chain."""
 MIGRATION_LOCK = 0x4C47_0002
+HEAD = "r0002"
+"""This program's schema: the last revision under migrations/versions."""
 
 Access = Literal["read", "write"]
 
@@ -120,16 +118,12 @@ def _set_up_postgresql(engine: Engine, access: Access, busy_timeout_ms: float) -
     event.listen(engine, "connect", on_connect)
 
 
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def head_revision() -> str | None:
-    """This program's schema."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+def _revision(connection: Connection) -> str | None:
+    """The database's schema; None before the first migration."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def migrate(engine: Engine) -> None:
@@ -137,19 +131,26 @@ def migrate(engine: Engine) -> None:
 
     Raises LogError when the database's schema is newer than this program, or as ``explain`` says.
     """
-    config = _alembic()
-    script = ScriptDirectory.from_config(config)
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            current = MigrationContext.configure(connection).get_current_revision()
-            if current == script.get_current_head():
+            current = _revision(connection)
+            if current == HEAD:
                 return
+            # Imported when there is something to do: it takes a quarter of the time that a command needs to start.
+            import alembic.command
+            from alembic.config import Config
+            from alembic.script import ScriptDirectory
+
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.set_main_option("path_separator", "os")
+            script = ScriptDirectory.from_config(config)
             if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
                 raise LogError(
                     place(engine),
-                    expected=f"a schema up to revision {script.get_current_head()}",
+                    expected=f"a schema up to revision {HEAD}",
                     found=f"revision {current}, made by a newer Linegate",
                     remedy="Start the newer version again, or point data (or log.url) in station.toml to a new place.",
                 )
@@ -172,16 +173,15 @@ def open_reader(settings: LogSettings, data: Path) -> Engine:
     engine = make_engine(url, access="read")
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = _revision(connection)
     except DATABASE_TROUBLE as error:
         engine.dispose()
         raise explain(error, engine) from error
-    head = head_revision()
-    if current != head:
+    if current != HEAD:
         engine.dispose()
         raise LogError(
             place(engine),
-            expected=f"schema revision {head}",
+            expected=f"schema revision {HEAD}",
             found=f"revision {current}",
             remedy="Start `linegate run` of this version once, which updates an older log; for a newer log, update Linegate.",
         )

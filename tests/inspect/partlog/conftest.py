@@ -14,7 +14,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parent))  # partlog_samples.py, for the tests and for the processes they start
 
-from linegate.inspect.partlog.database import head_revision
+from linegate.inspect.partlog.database import HEAD
 from linegate.inspect.partlog.schema import metadata
 from linegate.inspect.partlog.writer import PartLog
 from linegate.inspect.settings import LogSettings
@@ -45,7 +45,7 @@ def postgres_url(postgres_database: str) -> str:
     """An empty PostgreSQL database."""
     engine = create_engine(postgres_database, poolclass=NullPool)
     with engine.begin() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == head_revision():
+        if MigrationContext.configure(connection).get_current_revision() == HEAD:
             names = ", ".join(f'"{name}"' for name in metadata.tables)
             connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))  # quicker than a new schema
         else:

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from linegate.inspect.partlog.database import log_url, make_engine, migrate
+from linegate.inspect.partlog.database import HEAD, log_url, make_engine, migrate
 from linegate.inspect.partlog.errors import LogBusy, LogError
 from linegate.inspect.partlog.schema import metadata
 from linegate.inspect.partlog.writer import PartLog
@@ -26,6 +26,7 @@ def test_migrated_schema_equals_the_tables(settings: LogSettings, tmp_path: Path
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == HEAD  # the last of the revisions, which migrate runs up to
     engine.dispose()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 D2_OF_TWO = 1.128
 """Expected range of two standard normal values: the moving range's divisor (Montgomery, Introduction to SQC, appendix VI)."""
@@ -33,14 +33,14 @@ def share(k: int, n: int, confidence: float = 0.95) -> Share:
     if not 0 <= k <= n:
         raise ValueError(f"k is 0..n, got {k} of {n}")
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, k, n - k + 1)) if k else 0.0
-    high = float(beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return Share(k, n, low, high)
 
 
 def upper_bound(k: int, n: int, confidence: float = 0.95) -> float:
     """One-sided Clopper-Pearson bound: with ``confidence`` the true share is no higher."""
-    return float(beta.ppf(confidence, k + 1, n - k)) if k < n else 1.0
+    return float(betaincinv(k + 1, n - k, confidence)) if k < n else 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
