@@ -17,9 +17,9 @@ from linegate.training.units import in_words, units_of
 RISKS = (0.005, 0.01, 0.02, 0.05, 0.10, 0.20)
 ERROR = 0.05
 """Probability that the guarantee is wrong, shared equally among RISKS."""
-_MOST_REVIEWED = 0.05
+_MOST_REVIEWED = 0.02
 """Share of good parts that may be held back, for a stricter risk to be preferred."""
-_SECOND_LOOKS = 0.01
+_SECOND_LOOKS = 0.015
 """Share of good parts that may be held back, where bad ones pass, to catch more than was promised: a second look costs less
 than an escape."""
 _MOST_HELD = 0.25
@@ -59,10 +59,10 @@ def choose_thresholds(judged: Sequence[Judged], classes: Sequence[str]) -> Thres
     has the lowest score of its bad pictures, a good one the highest.
 
     ``part_review``: fixed-sequence learn-then-test of the escape rate over a fixed grid, for each risk in RISKS at
-    ERROR / len(RISKS); the strictest risk that holds back at most 5 % of the good parts is promised, else the mildest that
+    ERROR / len(RISKS); the strictest risk that holds back at most 2 % of the good parts is promised, else the mildest that
     holds back at most 25 %; where there is none, nothing is promised and the sum of both error rates decides. Any lower
     threshold keeps the promise, so it is moved down into the middle of the gap below the bad parts, if there is one; where bad
-    parts pass all the same, to where 1 % of the good ones are held back, and into the gap there.
+    parts pass all the same, to where 1.5 % of the good ones are held back, and into the gap there.
     ``part_reject``: the lowest threshold, from part_review up, that no good validation part reaches.
     """
     units = units_of(judged)

@@ -61,14 +61,14 @@ def test_the_promise_is_the_strictest_that_the_data_bear() -> None:
     assert "at most 10 % of bad parts" in fewer.guarantee
 
 
-def test_where_bad_parts_pass_a_hundredth_of_the_good_ones_gets_a_second_look() -> None:
+def test_where_bad_parts_pass_some_of_the_good_ones_get_a_second_look() -> None:
     rng = np.random.default_rng(0)
     good = [*rng.uniform(0.0, 0.2, 390), *np.linspace(0.3, 0.45, 10)]
     apart = parts(list(rng.uniform(0.6, 1.0, 700)), good)
     assert 0.45 < choose_thresholds(apart, ("spot", "line")).part_review < 0.6  # nothing to win by a lower one
     thresholds = choose_thresholds([*apart, part(True, 0.01, name="hardly seen")], ("spot", "line"))
     assert "at most 1 % of bad parts" in thresholds.guarantee
-    assert sum(score >= thresholds.part_review for score in good) == 4
+    assert sum(score >= thresholds.part_review for score in good) == 6
     already = [*good[:-8], *np.linspace(0.65, 0.8, 8)]  # 2 % of them look worse than many a bad part
     kept = choose_thresholds(parts([*rng.uniform(0.6, 1.0, 700), 0.01], already), ("spot", "line"))
     assert sum(score >= kept.part_review for score in already) == 8
@@ -188,3 +188,20 @@ def test_evaluation_counts_verdicts_by_class_and_group(trained: tuple[Path, Path
     assert (evaluate(twice, manifest).parts, evaluate(twice, manifest).pictures) == (4, 5)
     asked = [replace(j, sample=replace(j.sample, inclusion=None)) for j in judged[:3]]
     assert evaluate(asked, manifest).searched == 3
+
+
+def test_a_stricter_promise_may_hold_back_two_good_parts_in_a_hundred_and_no_more() -> None:
+    """474 bad parts without 2 prove 2 %, without 7 they prove 5 %."""
+    bad = [*np.linspace(0.01, 0.011, 2), *np.linspace(0.3, 0.31, 5), *np.linspace(0.95, 0.99, 467)]
+
+    def with_good_above(count: int) -> tuple[str, int]:
+        good = [*np.linspace(0.02, 0.021, 240 - count), *np.linspace(0.35, 0.5, count)]
+        thresholds = choose_thresholds(parts(bad, good), ("spot", "line"))
+        return thresholds.guarantee, sum(score >= thresholds.part_review for score in good)
+
+    words, held = with_good_above(4)
+    assert "at most 2 % of bad parts" in words
+    assert held == 4
+    words, held = with_good_above(7)
+    assert "at most 5 % of bad parts" in words
+    assert held == 3  # three in two hundred get a second look where bad parts pass
