@@ -41,7 +41,7 @@ def test_a_bundle_that_another_recipe_could_not_use_is_refused_before_anything_i
 ) -> None:
     """Its recipe change would fail in mid-shift, and its network must not be opened and forgotten."""
     opened: list[object] = []
-    monkeypatch.setattr(module, "open_session", lambda *given: opened.append(given))
+    monkeypatch.setattr(module, "open_proven", lambda *given: opened.append(given))
     renamed = make(
         tmp_path / "renamed",
         classes=("gloom", "bright"),
