@@ -210,4 +210,5 @@ class Rig:
         assert set(found) <= allowed, found
         assert all(found[cause] for cause in causes), found
         assert sum(row["decision"] == "OK" for row in rows) > 0
-        assert station.summary().contradictions == ()
+        contradictions = station.summary().contradictions
+        assert contradictions == (), contradictions

@@ -46,7 +46,7 @@ def test_the_plc_changes_the_recipe_while_parts_come(make_rig: Callable[..., Rig
     assert rig.now.tracker.active.bundle.sha256 == ungated.sha256
     rig.plant.ask_recipe(9)
     rig.until(lambda: Status.RECIPE_OK not in rig.status(), "RecipeOK = 0 for a recipe nobody knows")
-    assert rig.now.line.vision().error is ErrorCode.RECIPE
+    rig.until(lambda: rig.now.line.vision().error is ErrorCode.RECIPE, "the recipe is what is wrong")
     rig.until(lambda: rig.causes()["not_ready"] >= 2, "parts of an unknown recipe are not judged")
     rig.plant.ask_recipe(1)
     rig.until(lambda: Status.RECIPE_OK in rig.status(), "RecipeOK = 1")
