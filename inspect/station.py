@@ -213,7 +213,8 @@ class Station:
             )
 
     def finish(self, timeout_s: float = 5.0) -> None:
-        """Wait until nothing is under way any more: no part without a verdict, no row to come, no counter either."""
+        """Wait until nothing is under way any more: no part without a verdict, no row to come, no counter, no picture that was
+        too late for its part either."""
         deadline = time.monotonic() + timeout_s
         while self._under_way() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -221,6 +222,7 @@ class Station:
     def _under_way(self) -> bool:
         tally = self.supervisor.tally()
         owed = tally.in_flight or tally.rows_due or tally.rows < tally.triggers + tally.unwatched
+        owed = owed or tally.frames + tally.frames_lost < tally.views_due
         return bool(owed or self.line.totals.now().in_transit)
 
     def stop(self) -> None:
