@@ -213,8 +213,7 @@ class Station:
             )
 
     def finish(self, timeout_s: float = 5.0) -> None:
-        """Wait until nothing is under way any more: no part without a verdict, no row to come, no counter, no picture that was
-        too late for its part either."""
+        """Wait until nothing is under way any more: no part without a verdict, no row, counter or late picture to come."""
         deadline = time.monotonic() + timeout_s
         while self._under_way() and time.monotonic() < deadline:
             time.sleep(0.02)

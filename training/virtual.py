@@ -42,6 +42,7 @@ def drawn_panels(
     keep = False
     try:
         if _read(stamp) != wanted:
+            stamp.unlink(missing_ok=True)  # first: stopped while drawing, it would vouch for others' panels
             shutil.rmtree(folder, ignore_errors=True)
             with counting(Console(), "draw", parts) as progress:
                 write_dataset(folder, seed, parts, spec, progress=progress)
