@@ -146,11 +146,11 @@ def why_uncertified(bundle: Bundle) -> str:
     return ""
 
 
-def has_tried(bundle: Bundle, build: str) -> bool:
-    """Whether the gate that certified ``bundle`` found this build (a session's ``device``, whatever its threads) to judge as
-    the reference does. Raises NotCertified."""
-    tried = {_unthreaded(parity.build) for parity in certificate_of(bundle).parity if parity.tried and parity.within}
-    return _unthreaded(build) in tried
+def tried_build(bundle: Bundle, build: str) -> Parity | None:
+    """What the gate that certified ``bundle`` found of this build (a session's ``device``, whatever its threads); None where
+    it hasn't tried it. Where it tried it more than once, the worst. Raises NotCertified."""
+    found = [p for p in certificate_of(bundle).parity if p.tried and _unthreaded(p.build) == _unthreaded(build)]
+    return min(found, key=lambda parity: parity.within, default=None)
 
 
 def _unthreaded(build: str) -> str:

@@ -211,12 +211,20 @@ def _slices(units: Sequence[Unit]) -> dict[str, _Slice]:
     return found
 
 
-def builds(parity: Sequence[Parity], own: str, shown: Sequence[Judged], waivers: Waivers) -> Outcome:
-    """4: every build judges as the reference does. ``own``: the station's own, which must be tried; one that isn't installed
-    here and isn't the station's is named and left out."""
-    failed = [p for p in parity if not p.within and (p.tried or p.build == own)]
+def builds(
+    parity: Sequence[Parity], own: str, shown: Sequence[Judged], waivers: Waivers, score_change: float
+) -> Outcome:
+    """4: every build that will run judges as the reference does: torch, from which the weights come, and ``own``, the
+    station's, which must be tried. Another that doesn't, or isn't installed here, is named, and the line never runs it
+    (``linegate.inspect.runtime.proven``). ``score_change``: the limit in ``GateSettings``, for the words."""
+    failed = [p for p in parity if not p.within and p.build in (TORCH, own)]
     covered, open_ = waivers.of([] if any(p.build == TORCH for p in parity) else [f"{TORCH} parity"])
-    words = "; ".join(p.words() for p in [*failed, *(p for p in parity if p not in failed)])
+    others = [p for p in parity if p not in failed]
+    barred = " (may not judge parts)"
+    words = "; ".join(p.words() + ("" if p.within or p in failed else barred) for p in [*failed, *others])
+    if any(p.build == own and p.tried for p in failed):
+        words += f'; no flip and at most {score_change:g} of change may be. precision = "accuracy" in the station\'s '
+        words += "[runtime] computes as the reference, more slowly"
     flipped = {name for p in failed for name in p.flips}
     pictures = [j for j in shown if j.sample.name in flipped]
     return _outcome(names.BUILDS, not failed and not open_, words + _waive(open_), pictures, waivers=covered)

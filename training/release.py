@@ -122,7 +122,7 @@ def gate(
         *([] if old is None else [conditions.negative_flips(parts, old, settings)]),
         conditions.overkill(parts, settings),
         *([] if old is None else [conditions.no_worse(parts, units_of(old, frozen.pixels()), settings)]),
-        conditions.builds(parity, tried[0].build, [*new, *caught], given),
+        conditions.builds(parity, tried[0].build, [*new, *caught], given, settings.score_change),
     ]
     _check_waivers(candidate, given)
     findings = Findings(

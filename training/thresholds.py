@@ -60,9 +60,10 @@ def choose_thresholds(judged: Sequence[Judged], classes: Sequence[str]) -> Thres
 
     ``part_review``: fixed-sequence learn-then-test of the escape rate over a fixed grid, for each risk in RISKS at
     ERROR / len(RISKS); the strictest risk that holds back at most 2 % of the good parts is promised, else the mildest that
-    holds back at most 25 %; where there is none, nothing is promised and the sum of both error rates decides. Any lower
-    threshold keeps the promise, so it is moved down into the middle of the gap below the bad parts, if there is one; where bad
-    parts pass all the same, to where 1.5 % of the good ones are held back, and into the gap there.
+    holds back at most 25 %. Any lower threshold keeps the promise, so it is moved down into the middle of the gap below the
+    bad parts, if there is one; where bad parts pass all the same, to where 1.5 % of the good ones are held back, and into the
+    gap there. Where nothing can be promised, the sum of both error rates decides, of pictures: of a few parts with many
+    pictures each, nearly every threshold misses every one on some picture.
     ``part_reject``: the lowest threshold, from part_review up, that no good validation part reaches.
     """
     units = units_of(judged)
@@ -82,13 +83,13 @@ def choose_thresholds(judged: Sequence[Judged], classes: Sequence[str]) -> Thres
             "does not cover); "
         )
     elif any(limit is not None for limit in limits.values()):
-        review = _best_guess(bad, good)
+        review = _best_guess(judged)
         guarantee = (
             f"No guarantee: even a promise of {100 * max(RISKS):g} % escapes would hold back more than "
             f"{100 * _MOST_HELD:g} % of the good parts; "
         )
     else:
-        review = _best_guess(bad, good)
+        review = _best_guess(judged)
         guarantee = (
             f"No guarantee: {in_words(witnesses, 'bad validation parts')} are too few to promise an escape rate of even "
             f"{100 * max(RISKS):g} % or less; "
@@ -134,8 +135,9 @@ def _into_gap(good: np.ndarray, limit: float) -> float:
     return float(min(limit, 1 / (1 + np.exp(-middle))))
 
 
-def _best_guess(bad: np.ndarray, good: np.ndarray) -> float:
-    """The threshold with the least sum of observed escape and overkill rates, in the middle of its gap."""
+def _best_guess(judged: Sequence[Judged]) -> float:
+    """The threshold with the least sum of the pictures' observed escape and overkill rates, in the middle of its gap."""
+    bad, good = (np.array([j.score for j in judged if j.bad is kind]) for kind in (True, False))
     values = np.unique(np.concatenate([[0.0], bad, good, [1.0]]))
     middles = (values[1:] + values[:-1]) / 2
     if not len(middles):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linegate.models.certificate import Waiver
+from linegate.models.certificate import Condition, Waiver
 from linegate.models.manifest import Parity
 from linegate.training.conditions import (
     NO_CASES,
@@ -103,14 +103,29 @@ def test_the_export_is_proven_or_waived_and_a_failed_proof_refuses() -> None:
     absent = own.model_copy(
         update={"build": "onnxruntime fp32, 1 thread", "tried": False, "within": False, "note": "no"}
     )
-    assert builds([TORCH, own, absent], own.build, (), Waivers([])).condition.held
-    assert not builds([TORCH, own, absent], absent.build, (), Waivers([])).condition.held
-    assert not builds([own], own.build, (), Waivers([])).condition.held
-    assert builds([own], own.build, (), Waivers([waiver("torch fp32 parity")])).condition.held
+    assert _builds([TORCH, own, absent], own).held
+    assert not _builds([TORCH, own, absent], absent).held
+    assert not _builds([own], own).held
+    assert _builds([own], own, waiver("torch fp32 parity")).held
     wrong = TORCH.model_copy(update={"within": False})
-    assert not builds([wrong, own], own.build, (), Waivers([waiver("torch fp32 parity")])).condition.held
-    broken = absent.model_copy(update={"tried": True})
-    assert not builds([TORCH, own, broken], own.build, (), Waivers([])).condition.held
+    assert not _builds([wrong, own], own, waiver("torch fp32 parity")).held
+    apart = own.model_copy(update={"within": False, "score_change": 0.06})
+    refused = _builds([TORCH, apart], apart)
+    assert not refused.held
+    assert "at most 0.05 of change may be" in refused.finding
+    assert 'precision = "accuracy"' in refused.finding
+
+
+def test_a_build_of_others_that_judges_otherwise_is_barred_and_refuses_nothing() -> None:
+    own = Parity(build="openvino accuracy, 1 thread", reference="openvino accuracy", pictures=40, within=True)
+    flips = own.model_copy(update={"build": "openvino CPU bf16, 1 thread", "within": False, "flips": ("s7",)})
+    found = _builds([TORCH, own, flips], own)
+    assert found.held
+    assert "1 verdict flips of 40 pictures, largest change of score 0 (may not judge parts)" in found.finding
+
+
+def _builds(parity: list[Parity], own: Parity, *waivers: Waiver) -> Condition:
+    return builds(parity, own.build, (), Waivers(waivers), 0.05).condition
 
 
 @pytest.mark.parametrize(("new", "held"), [((1, 1), True), ((1, 2), False), ((0, 2), False), ((0, 1), True)])

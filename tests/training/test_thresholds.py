@@ -80,6 +80,15 @@ def test_too_few_parts_are_said_to_be_too_few() -> None:
     assert 0.2 < thresholds.part_review < 0.8
 
 
+def test_few_parts_of_many_pictures_each_leave_the_threshold_to_the_pictures() -> None:
+    rng = np.random.default_rng(5)
+    bad = [part(True, s, unit=f"b{n}", name=f"b{n}-{s}") for n in range(6) for s in [*rng.uniform(0.5, 1, 20), 0.01]]
+    good = [part(False, s, unit=f"g{n}", name=f"g{n}-{s}") for n in range(6) for s in rng.uniform(0, 0.4, 20)]
+    thresholds = choose_thresholds([*bad, *good], ("spot", "line"))
+    assert thresholds.guarantee.startswith("No guarantee: 6 bad validation parts (126 pictures) are too few")
+    assert 0.4 < thresholds.part_review < 0.5  # each part is missed on one picture; the other 20 are caught
+
+
 def test_a_promise_that_would_stop_the_line_is_not_made() -> None:
     rng = np.random.default_rng(3)
     mixed = parts(rng.uniform(0, 1, 200).tolist(), rng.uniform(0, 0.9, 200).tolist())
