@@ -13,11 +13,13 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from linegate.inspect.hmi.bench_feed import BenchServer, Feed
@@ -25,7 +27,7 @@ from linegate.inspect.hmi.bench_memory import LEAST_TREND_S, MemoryWatch, trend
 from linegate.inspect.hmi.bench_page import BenchPage, Watched, open_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 BROWSERS = 4
 SECONDS = 20.0
@@ -51,12 +53,11 @@ def bench_screen(console: Console, as_json: bool, seconds: float = SECONDS, rate
         with BenchServer(Path(folder), data) as server, Feed(data) as feed, open_pages(server.url, BROWSERS) as pages:
             for rate in rates:
                 bad = NG_SHARE if rate <= LIMITED_TO_PER_S else NG_SHARE_FAST
-                console.print(f"{rate:g} verdicts/s, {BROWSERS} browsers, {seconds:g} s …", highlight=False)
                 feed.run(rate, SETTLE_S, 0.0)
                 for page in pages:
                     page.forget()
-                with MemoryWatch(server.pid) as watch:
-                    sent, taken = _fed(feed, pages, rate, seconds, bad)
+                with MemoryWatch(server.pid) as watch, _bar(console, rate, seconds) as done:
+                    sent, taken = _fed(feed, pages, rate, seconds, bad, done)
                 found = _figures(taken, sent) | {"rate_per_s": rate, "seconds": seconds}
                 memory = {"server": trend(watch.server), "browsers": trend(watch.browsers)}
                 found["memory"] = {name: one.as_dict() for name, one in memory.items()}
@@ -71,8 +72,27 @@ def bench_screen(console: Console, as_json: bool, seconds: float = SECONDS, rate
     return 0 if ok else 1
 
 
+@contextmanager
+def _bar(console: Console, rate: float, seconds: float) -> Iterator[Callable[[float], None]]:
+    """Yields a function of the seconds that are over: a bar with the rest on a terminal, else one line at the start."""
+    words = f"{rate:g} verdicts/s, {BROWSERS} browsers, {seconds:g} s"
+    if not console.is_terminal:
+        console.print(f"{words} …", highlight=False)
+        yield lambda _over_s: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(words, total=seconds)
+        yield lambda over_s: bar.update(task, completed=over_s)
+
+
 def _fed(
-    feed: Feed, pages: Sequence[BenchPage], rate: float, seconds: float, bad: float
+    feed: Feed,
+    pages: Sequence[BenchPage],
+    rate: float,
+    seconds: float,
+    bad: float,
+    done: Callable[[float], None],
 ) -> tuple[dict[str, tuple[int, str, bool]], list[Watched]]:
     """What was sent, and what each page showed. The pages are asked every CHUNK_S and begin anew, as what they have noted
     would itself grow in their memory."""
@@ -91,6 +111,7 @@ def _fed(
                 for key, at_ns in times.items():
                     all_times.setdefault(key, at_ns)
             whole.tiles.update(seen.tiles)
+        done(seconds - max(0.0, left_s))
     return sent, taken
 
 

@@ -16,6 +16,7 @@ from linegate.inspect.hmi.review.charts.timing import camera_chart, latency_char
 from linegate.inspect.hmi.review.pictures import Pictures
 from linegate.inspect.hmi.review.queues import Filters
 from linegate.inspect.hmi.texts import text
+from linegate.inspect.part import Cause
 from linegate.inspect.partlog.queries import Reading
 
 
@@ -33,9 +34,10 @@ def defect_words(words: Words, found: dict[str, int]) -> dict[str, int]:
     named: dict[str, int] = {}
     for name, count in found.items():
         said = name
-        for kind in ("class", "cause"):
+        own = ("review.chart.score_alone",) if name == Cause.JUDGED else ()  # judged, and no region to blame
+        for key in (*own, f"operator.class.{name}", f"operator.cause.{name}"):
             with contextlib.suppress(KeyError):
-                said = words(f"operator.{kind}.{name}")
+                said = words(key)
                 break
         named[said] = named.get(said, 0) + count
     return named

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from linegate.inspect.hmi.review.chart_page import defect_words, words_of
 from linegate.inspect.hmi.review.charts.formulas import density, laney_p_prime, share, upper_bound
 from linegate.inspect.hmi.review.charts.pareto import pareto
 from linegate.inspect.hmi.review.charts.place import place_map
@@ -104,6 +105,11 @@ def test_pareto_falls_and_its_curve_ends_at_the_total() -> None:
     many = pareto({f"class {n}": 20 - n for n in range(20)}, words)
     assert many.count("<rect") == 12
     assert "others" in many
+
+
+def test_rejects_are_named_as_people_say_it() -> None:
+    found = {"judged": 2, "dent": 1, "frame_gap": 1, "weld": 3}
+    assert defect_words(words_of("en"), found) == {"Score alone": 2, "Dent": 1, "Picture lost": 1, "weld": 3}
 
 
 def test_every_chart_is_well_formed_in_every_state() -> None:

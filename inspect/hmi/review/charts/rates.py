@@ -37,7 +37,7 @@ def yield_trend(groups: Sequence[Group], words: Words) -> str:
         plot.dot(
             i, s.value, f"{g.name}: {percent(s.value)} ({percent(s.low)} – {percent(s.high)}), {g.passed} / {g.parts}"
         )
-    note = f"{percent(total.value)}  [{percent(total.low)} – {percent(total.high)}]  n = {total.n}" if total.n else ""
+    note = f"{percent(total.value)}  [{percent(total.low)} – {percent(total.high)}] · n = {total.n}" if total.n else ""
     return plot.render("yield", note or words("review.chart.none"))
 
 
@@ -67,7 +67,7 @@ def control_chart(groups: Sequence[Group], words: Words) -> str:
     out = int(chart.out.sum())
     note = (
         words("review.chart.mean")
-        + f" {percent(chart.centre)}   σz {chart.sigma_z:.2f}   "
+        + f" {percent(chart.centre)} · σz {chart.sigma_z:.2f} · "
         + words("review.chart.beyond", count=out)
     )
     return plot.render("pprime", note)

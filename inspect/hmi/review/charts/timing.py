@@ -35,7 +35,7 @@ def latency_chart(latency_ms: Sequence[float], slack_ms: Sequence[float], words:
     _mark(plot, deadline, words("review.chart.deadline"), ALARM, 3)
     least = float(slack.min()) if slack.size else deadline - most
     misses = int(np.count_nonzero(slack < 0)) if slack.size else 0
-    note = f"p50 {p50:.1f}  p99 {p99:.1f}  max {most:.1f} ms   " + words(
+    note = f"p50 {p50:.1f} · p99 {p99:.1f} · max {most:.1f} ms · " + words(
         "review.chart.slack", least=f"{least:.1f}", misses=misses
     )
     return plot.render("latency", note)
