@@ -215,8 +215,8 @@ def builds(
     parity: Sequence[Parity], own: str, shown: Sequence[Judged], waivers: Waivers, score_change: float
 ) -> Outcome:
     """4: every build that will run judges as the reference does: torch, from which the weights come, and ``own``, the
-    station's, which must be tried. Another that doesn't, or isn't installed here, is named, and the line never runs it
-    (``linegate.inspect.runtime.proven``). ``score_change``: the limit in ``GateSettings``, for the words."""
+    station's ("" without one), which must be tried. Another that doesn't, or isn't installed here, is named, and the line
+    never runs it (``linegate.inspect.runtime.proven``). ``score_change``: the limit in ``GateSettings``, for the words."""
     failed = [p for p in parity if not p.within and p.build in (TORCH, own)]
     covered, open_ = waivers.of([] if any(p.build == TORCH for p in parity) else [f"{TORCH} parity"])
     others = [p for p in parity if p not in failed]

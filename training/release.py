@@ -87,7 +87,8 @@ def gate(
     """Judge ``candidate`` against ``live``; None for a first release, which nothing can be compared with.
 
     Args:
-        runtime: the station's [runtime]; None takes its defaults.
+        runtime: the station's [runtime], whose build must judge as the reference does; None where no station is named: of
+            the usual builds, those that judge otherwise may not judge parts.
         waivers: what a person lets pass untested, by the name that a refusal gives it.
         compare_network: judges with the network as it was trained, where that and torch are there.
         shadow: what the shadow on the line came to, for the certificate.
@@ -122,7 +123,9 @@ def gate(
         *([] if old is None else [conditions.negative_flips(parts, old, settings)]),
         conditions.overkill(parts, settings),
         *([] if old is None else [conditions.no_worse(parts, units_of(old, frozen.pixels()), settings)]),
-        conditions.builds(parity, tried[0].build, [*new, *caught], given, settings.score_change),
+        conditions.builds(
+            parity, tried[0].build if runtime is not None else "", [*new, *caught], given, settings.score_change
+        ),
     ]
     _check_waivers(candidate, given)
     findings = Findings(

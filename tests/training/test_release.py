@@ -54,7 +54,7 @@ def judged(
     bundle = candidate if isinstance(candidate, Bundle) else load_bundle(candidate)
     before = load_bundle(live) if live is not None else None
     gate_data = GateData.of(bundle, before, data, cases)
-    return gate(bundle, before, gate_data, LOOSE, waivers=waivers, **more)
+    return gate(bundle, before, gate_data, more.pop("limits", LOOSE), waivers=waivers, **more)
 
 
 def device(candidate: Path, runtime: RuntimeSettings) -> str:
@@ -120,6 +120,20 @@ def test_a_worse_candidate_is_refused_with_its_parts_in_pictures(
     assert all(name in str(error) for name in wrong)
     with pytest.raises(ReleaseRefused):
         certified(verdict, page, Approval("Ada", "why"), tmp_path / "released")
+
+
+def test_a_build_that_judges_otherwise_refuses_its_own_station_alone(trained: tuple[Path, Path], frozen: Path) -> None:
+    never = LOOSE.model_copy(update={"score_change": 1e-12})
+    runtime = RuntimeSettings(engine="onnxruntime", precision="fp32")
+    mine, data = device(trained[1], runtime), load_folder(frozen)
+    verdict = judged(trained[1], trained[1], data, limits=never, runtime=runtime)
+    assert failed(verdict) == [names.BUILDS]
+    assert "at most 1e-12 of change may be" in finding(verdict, names.BUILDS)
+    for runtime_of_others in (None, RuntimeSettings(precision="accuracy")):
+        verdict = judged(trained[1], trained[1], data, limits=never, runtime=runtime_of_others)
+        assert failed(verdict) == []
+        barred = next(p for p in verdict.findings.parity if p.build == mine)
+        assert f"{barred.words()} (may not judge parts)" in finding(verdict, names.BUILDS)
 
 
 @pytest.mark.parametrize("first", [False, True])
@@ -289,10 +303,11 @@ def test_a_build_that_flips_a_verdict_refuses_and_shows_the_part(
     thresholds = bundle.manifest.thresholds.model_dump() | {"part_review": between, "part_reject": 1.0}
     blind = {"review": 1.0, "reject": 1.0}
     thresholds["classes"] = dict.fromkeys(("spot", "line"), blind)
-    verdict = judged(changed(trained[1], tmp_path / "between", thresholds=thresholds), None, data)
+    runtime = RuntimeSettings(engine="onnxruntime", precision="fp32")
+    verdict = judged(changed(trained[1], tmp_path / "between", thresholds=thresholds), None, data, runtime=runtime)
     assert names.BUILDS in failed(verdict)
     assert apart[0].sample.name in {j.sample.name for j in verdict.shown[names.BUILDS]}
-    own = device(trained[1], RuntimeSettings(engine="onnxruntime", precision="fp32"))
+    own = device(trained[1], runtime)
     assert f"{own}: 1 verdict flips" in finding(verdict, names.BUILDS)
 
 
