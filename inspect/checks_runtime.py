@@ -115,8 +115,8 @@ def _try_bundle(about: str, station: StationSettings, bundle: Bundle) -> Finding
         found += f"; part score {apart:.4f} from the reference"
         if apart > SCORE_TOLERANCE:
             return Finding(about, False, found, "Rebuild the engine; until then set [runtime] engine = openvino.")
-    remedy = "Put it through `linegate release` on this machine, with --station, so that the gate tries it; or set "
-    remedy += '[runtime] precision = "accuracy".'
+    remedy = "Where the gate hasn't tried it, put it through `linegate release` with --station on this machine; where it has, "
+    remedy += '[runtime] precision = "accuracy" asks for what runs anyway.'
     return Finding(about, True, found, remedy if untried else "")
 
 

@@ -26,7 +26,7 @@ def inspect_images(
         float | None, typer.Option(help="Size of an image pixel on the part; default: the bundle's.", min=1e-6)
     ] = None,
     engine: Annotated[str, typer.Option(help="openvino, onnxruntime, tensorrt or cuda.")] = "openvino",
-    precision: Annotated[str, typer.Option(help="accuracy, fp32, bf16 or fp16; default: as on the line.")] = "bf16",
+    precision: Annotated[str, typer.Option(help="accuracy, fp32, bf16 or fp16; default: as on the line.")] = "",
     threads: Annotated[int, typer.Option(help="Threads of the network; 0: one for each core.", min=0)] = 0,
 ) -> None:
     """Judge images with a bundle: a mask of each and one line of verdicts.jsonl.
@@ -42,13 +42,13 @@ def inspect_images(
     from linegate.inspect.judge import Judge
     from linegate.inspect.part import Decision
     from linegate.inspect.runtime.engines import open_session
+    from linegate.inspect.runtime.proven import open_proven
     from linegate.inspect.settings import RuntimeSettings
     from linegate.models.store import resolve_bundle
 
     try:
-        runtime = RuntimeSettings.model_validate(
-            {"engine": engine, "precision": precision, "threads": threads or os.cpu_count() or 1}
-        )
+        asked = {"precision": precision} if precision else {}
+        runtime = RuntimeSettings.model_validate({"engine": engine, "threads": threads or os.cpu_count() or 1, **asked})
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(
@@ -59,9 +59,12 @@ def inspect_images(
         ) from error
     jobs = find_images(images, leave_out=out)
     judge_bundle = resolve_bundle(bundle)
-    judge = Judge(judge_bundle, open_session(judge_bundle, runtime), pixel_mm=pixel_mm)
+    # A person who names a precision wants to see what comes of it, proven or not.
+    session, words = (open_session(judge_bundle, runtime), "") if precision else open_proven(judge_bundle, runtime)[::2]
+    judge = Judge(judge_bundle, session, pixel_mm=pixel_mm)
     console = Console(stderr=True)
-    console.print(f"{judge_bundle.label} on {judge.session.device}", highlight=False, soft_wrap=True)
+    on = f"{judge.session.device}; {words}" if words else judge.session.device
+    console.print(f"{judge_bundle.label} on {on}", highlight=False, soft_wrap=True)
     counted = 0
     try:
         with Progress(

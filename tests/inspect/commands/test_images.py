@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 from linegate.cameras.errors import LinegateError, SettingsError
 from linegate.inspect.batch import find_images, read_verdicts
 from linegate.inspect.cli import app
+from linegate.models.certificate import certify
 
 from ...models.tiny import bundle as make
+from ...models.tiny import findings
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = {"width_px": 64, "height_px": 64, "channels": 1, "stride_px": 2, "pixel_mm": 0.5, "fit": "pad"}
@@ -121,6 +123,17 @@ def test_nothing_readable_is_exit_2_with_the_lines_kept(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="none of 1"):
         run(tmp_path / "in", "--bundle", bundle.folder, "--out", tmp_path / "out")
     assert [row["verdict"] for row in read_verdicts(tmp_path / "out")] == ["NOT_INSPECTED"]
+
+
+def test_a_released_bundle_judges_as_on_the_line_unless_a_precision_is_named(tmp_path: Path) -> None:
+    """Its gate has tried no build of this machine."""
+    one = make(tmp_path / "b", input=SPEC)
+    bundle = certify(one, findings(one, parity=[]), "Ada", "it was content", tmp_path / "released")
+    draw(tmp_path / "a.png", 64, 64, bad=True)
+    command = (tmp_path / "a.png", "--bundle", bundle.folder, "--out", tmp_path / "out", "--threads", 1)
+    words = run(*command)[1]
+    assert "on openvino CPU accuracy, 1 thread; the release gate has not tried openvino CPU" in words
+    assert "on openvino CPU fp32, 1 thread\n" in run(*command, "--precision", "fp32")[1]
 
 
 def test_bad_arguments_are_named(tmp_path: Path) -> None:
