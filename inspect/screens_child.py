@@ -42,7 +42,7 @@ class ScreensChild:
     def __init__(self, arguments: list[str], log_file: Path, say: Callable[[str], None]) -> None:
         self._command = [
             *behind(NICENESS),
-            *(sys.executable, "-m", "linegate.inspect.cli", "screens", *arguments),
+            *(sys.executable, "-m", "linegate.inspect.cli", "screens", "--while-input", *arguments),
         ]
         self._log_file = log_file
         self._say = say
@@ -95,7 +95,7 @@ class ScreensChild:
         with self._log_file.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 self._command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # ends with this process, even by kill -9, and the screens with it: see --while-input
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -105,8 +105,9 @@ class ScreensChild:
         step_back(process.pid, NICENESS)
         if self._stopping.is_set():  # stop() looked before there was a process
             process.terminate()
+        assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdout:
+        with process.stdin, process.stdout:
             for line in process.stdout:  # ends with the process
                 self._say(line.strip())
         return process.wait()

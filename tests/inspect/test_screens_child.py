@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -50,6 +54,39 @@ def test_a_killed_screen_comes_back(tmp_path: Path) -> None:
     assert child.pid not in (None, first)
     child.stop()
     assert child.pid is None
+
+
+LINE = """
+import sys, time
+from pathlib import Path
+from linegate.inspect.screens_child import ScreensChild
+
+arguments = ["--station", "station.toml", "--data", "data", "--port", "0"]
+ScreensChild(arguments, Path("log"), lambda text: print(text, flush=True)).start()
+time.sleep(120)
+"""
+
+
+def test_a_line_that_is_killed_takes_its_screens_along(tmp_path: Path) -> None:
+    """Else they would keep the port from those of the next one."""
+    pytest.importorskip("gradio")
+    (tmp_path / "station.toml").write_text(STATION)
+    with subprocess.Popen([sys.executable, "-c", LINE], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as line:
+        try:
+            assert line.stdout is not None
+            url = line.stdout.readline().split()[-1]
+            urllib.request.urlopen(f"{url}static/core/icon.svg", timeout=10).close()
+        finally:
+            line.kill()
+
+    def gone() -> bool:
+        try:
+            urllib.request.urlopen(f"{url}static/core/icon.svg", timeout=2).close()
+        except urllib.error.URLError as error:
+            return isinstance(error.reason, ConnectionRefusedError)
+        return False
+
+    until("nobody listens any more", gone, 15.0)
 
 
 def test_one_that_can_not_start_says_why_and_is_not_tried_for_ever(tmp_path: Path) -> None:
