@@ -43,6 +43,30 @@ def test_pin_badge_and_sign_out(board: Board, line: Feeder) -> None:
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
 
 
+def test_an_answer_from_before_somebody_signed_in_signs_nobody_out(board: Board, line: Feeder) -> None:
+    page = board()
+    page.evaluate("""async () => {
+        const session = await import('/static/core/session.js');
+        const asked = fetch, waits = new Promise((go) => { window.letGo = go; });
+        const slow = new Promise((seen) => {
+            window.fetch = async (...what) => {
+                const answer = await asked(...what);
+                if (!String(what[0]).endsWith('/api/session')) return answer;
+                window.fetch = asked;
+                seen();
+                await waits;
+                return answer;
+            };
+        });
+        window.early = session.refresh();
+        await slow;
+    }""")
+    sign_in(page, "Otto Frei")
+    page.evaluate("async () => { window.letGo(); await window.early; }")
+    assert page.evaluate("import('/static/core/session.js').then((m) => m.session.name)") == "Otto Frei"
+    assert page.inner_text('[data-do="user"]').replace("\n", " ").startswith("Otto Frei")
+
+
 def test_sessions_survive_a_restart_and_end_by_themselves(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     screens = Screens(tmp_path).start()
     line = None

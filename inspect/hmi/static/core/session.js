@@ -10,6 +10,7 @@ export const session = { name: "", role: "", may: [], leftMs: 0, idleMs: 0, loca
 const listeners = new Set();
 let endsAt = 0;
 let touched = 0;
+let turns = 0; // people came and went so many times
 
 function take(answer) {
   if (answer.server_ns) sample(answer.server_ns);
@@ -25,12 +26,22 @@ export const signedIn = () => session.name !== "";
 export const may = (role) => session.may.includes(role);
 export const leftMs = () => (signedIn() ? Math.max(0, endsAt - performance.now()) : 0);
 
-export async function refresh() {
-  return take(await get("/api/session"));
+// A question that was asked before somebody signed in or out is answered with who was there before.
+async function unlessTurned(question) {
+  const before = turns;
+  const answer = await question;
+  return turns === before ? take(answer) : session;
 }
 
+function turn(answer) {
+  turns += 1;
+  return take(answer);
+}
+
+export const refresh = () => unlessTurned(get("/api/session"));
+
 function personal(answer) {
-  take(answer);
+  turn(answer);
   tabs?.postMessage("changed");
   personalLanguage(answer.language);
   return session;
@@ -44,7 +55,7 @@ export const signInPin = async (name, pin) => personal(await post("/api/session/
 export const signInBadge = async (badge) => personal(await post("/api/session/badge", { badge }));
 
 export async function signOut() {
-  take(await post("/api/session/end"));
+  turn(await post("/api/session/end"));
   tabs?.postMessage("changed");
   const panel = keptLanguage() || session.station_language;
   if (panel !== currentLanguage()) setLanguage(panel, false);
@@ -63,7 +74,7 @@ for (const kind of ["pointerdown", "keydown"]) {
       const now = performance.now();
       if (!signedIn() || now - touched < TOUCH_MS) return;
       touched = now;
-      post("/api/session/touch").then(take, () => {});
+      unlessTurned(post("/api/session/touch")).catch(() => {});
     },
     true,
   );
