@@ -16,7 +16,9 @@ from linegate.cameras.errors import LinegateError
 from linegate.cameras.factory import open_camera
 from linegate.cameras.frame import Frame
 from linegate.inspect.interpreter import settle
+from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.runtime.proven import open_proven
+from linegate.inspect.runtime.session import InferenceSession
 from linegate.inspect.settings import RuntimeSettings, StationSettings
 from linegate.inspect.stages import StageRow
 from linegate.inspect.station import Station
@@ -117,7 +119,8 @@ def bench_line(
         fsync = _fsync_alone(data)
         station = Station(settings, data, base)
         try:
-            floor = Floor(camera, _infer_alone(station.tracker.active.bundle, settings.runtime, frame), fsync)
+            bundle = station.tracker.active.bundle
+            floor = Floor(camera, _infer_alone(open_proven(bundle, settings.runtime)[0], bundle, frame), fsync)
             station.start()
             _wait_ready(station)
             settle()
@@ -172,7 +175,8 @@ def bench_engines(bundle: Bundle, frame: Frame, threads: int) -> list[tuple[str,
     for engine, precision in ENGINES:
         settings = RuntimeSettings.model_validate({"engine": engine, "precision": precision, "threads": threads})
         try:
-            results.append((f"{engine} {precision}", _infer_alone(bundle, settings, frame), ""))
+            session = open_session(bundle, settings)  # proven or not: how fast it would be
+            results.append((session.device, _infer_alone(session, bundle, frame), ""))
         except LinegateError as error:
             results.append((f"{engine} {precision}", None, str(error)))
     return results
@@ -263,8 +267,8 @@ def _camera_alone(settings: StationSettings) -> Latency:
         camera.close()
 
 
-def _infer_alone(bundle: Bundle, settings: RuntimeSettings, frame: Frame) -> Latency:
-    session, _, _ = open_proven(bundle, settings)
+def _infer_alone(session: InferenceSession, bundle: Bundle, frame: Frame) -> Latency:
+    """Closes ``session``."""
     try:
         tensor = Preprocessor(bundle.manifest.input).prepare(frame.image).tensors[0]
         times = []

@@ -8,17 +8,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from linegate.cameras.errors import CameraError
+from linegate.cameras.frame import Frame
 from linegate.inspect import bench_phases, benchmark
 from linegate.inspect.bench_shadow import bench_shadow
-from linegate.inspect.benchmark import LineResult, bench_line
+from linegate.inspect.benchmark import LineResult, bench_engines, bench_line
 from linegate.inspect.cli import app
 from linegate.inspect.stages import GIVEN, STAGES
+from linegate.models.certificate import certify
 
+from ..models.tiny import bundle, findings
 from .command import write_station
 from .rig import settings
 
@@ -90,6 +94,18 @@ def test_a_station_that_is_not_ready_is_no_measurement(
     monkeypatch.setattr(benchmark, "_infer_alone", lambda *_: None)
     with pytest.raises(CameraError, match="12345678"):
         bench_line(away, tmp_path, tmp_path, 1.0, 3, lambda _what, _share: None)
+
+
+def test_engines_are_ranked_as_they_are_whatever_the_gate_has_tried(tmp_path: Path) -> None:
+    one = bundle(tmp_path / "b")
+    released = certify(one, findings(one, parity=[]), "Ada", "it was content", tmp_path / "released")
+    spec = released.manifest.input
+    image = np.zeros((spec.height_px, spec.width_px), np.uint8)
+    ranked = bench_engines(released, Frame(image, "top", 0, 0, 0, "Mono8"), 1)
+    names = [name for name, latency, _ in ranked if latency is not None]
+    assert names[0] == "openvino CPU accuracy, 1 thread"
+    assert names[1] in ("openvino CPU bf16, 1 thread", "openvino CPU fp32, 1 thread")  # as the processor computes
+    assert len(set(names)) == 3
 
 
 def test_what_a_shadow_costs_is_measured_with_a_shadow_that_judges(
