@@ -120,7 +120,7 @@ def bench_line(
         station = Station(settings, data, base)
         try:
             bundle = station.tracker.active.bundle
-            floor = Floor(camera, _infer_alone(open_proven(bundle, settings.runtime)[0], bundle, frame), fsync)
+            floor = Floor(camera, _infer_alone(open_proven(bundle, settings.runtime).session, bundle, frame), fsync)
             station.start()
             _wait_ready(station)
             settle()

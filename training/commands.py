@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -337,10 +336,11 @@ def _run(dataset: Any, out: Path, fit: Any, options: dict[str, Any]) -> None:
     from rich.console import Console
 
     from linegate.training.export import ExportError
+    from linegate.training.origin import command_of
     from linegate.training.pipeline import TrainOptions, train
     from linegate.training.ranks import NotFirst, Ranks
 
-    command = "linegate " + shlex.join(sys.argv[1:])
+    command = command_of(sys.argv[1:])
     try:
         console = Console(quiet=Ranks.join().rank > 0)  # one of several processes speaks for all
         trained = train(dataset, out, fit, TrainOptions(command=command, **options), console)

@@ -215,13 +215,14 @@ def builds(
     parity: Sequence[Parity], own: str, shown: Sequence[Judged], waivers: Waivers, score_change: float
 ) -> Outcome:
     """4: every build that will run judges as the reference does: torch, from which the weights come, and ``own``, the
-    station's ("" without one), which must be tried. Another that doesn't, or isn't installed here, is named, and the line
-    never runs it (``linegate.inspect.runtime.proven``). ``score_change``: the limit in ``GateSettings``, for the words."""
+    station's ("" without one), which must be tried. Another is named: one that doesn't never runs on the line
+    (``linegate.inspect.runtime.proven``), one that isn't installed here is left out. ``score_change``: the limit in
+    ``GateSettings``, for the words."""
     failed = [p for p in parity if not p.within and p.build in (TORCH, own)]
     covered, open_ = waivers.of([] if any(p.build == TORCH for p in parity) else [f"{TORCH} parity"])
     others = [p for p in parity if p not in failed]
-    barred = " (may not judge parts)"
-    words = "; ".join(p.words() + ("" if p.within or p in failed else barred) for p in [*failed, *others])
+    barred = [p for p in others if p.tried and not p.within]
+    words = "; ".join(p.words() + (" (may not judge parts)" if p in barred else "") for p in [*failed, *others])
     if any(p.build == own and p.tried for p in failed):
         words += f'; no flip and at most {score_change:g} of change may be. precision = "accuracy" in the station\'s '
         words += "[runtime] computes as the reference, more slowly"

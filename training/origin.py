@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -39,6 +41,17 @@ def code_sha256(package: Path | None = None) -> str:
             found.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode())
             found.update(content)
     return found.hexdigest()
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """The command line of ``linegate`` with ``arguments``, each absolute path by its last name: where a folder lay on one
+    machine tells nobody elsewhere anything, and what was in it has a hash in the manifest."""
+    return "linegate " + shlex.join(_named(word) for word in arguments)
+
+
+def _named(word: str) -> str:
+    option, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + (Path(value).name if Path(value).is_absolute() else value)
 
 
 def _git(folder: Path, *words: str) -> str:

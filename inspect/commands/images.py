@@ -42,7 +42,7 @@ def inspect_images(
     from linegate.inspect.judge import Judge
     from linegate.inspect.part import Decision
     from linegate.inspect.runtime.engines import open_session
-    from linegate.inspect.runtime.proven import open_proven
+    from linegate.inspect.runtime.proven import Proven, open_proven
     from linegate.inspect.settings import RuntimeSettings
     from linegate.models.store import resolve_bundle
 
@@ -60,7 +60,8 @@ def inspect_images(
     jobs = find_images(images, leave_out=out)
     judge_bundle = resolve_bundle(bundle)
     # A person who names a precision wants to see what comes of it, proven or not.
-    session, words = (open_session(judge_bundle, runtime), "") if precision else open_proven(judge_bundle, runtime)[::2]
+    asked_for = Proven(open_session(judge_bundle, runtime), runtime, "") if precision else None
+    session, _, words = asked_for or open_proven(judge_bundle, runtime)
     judge = Judge(judge_bundle, session, pixel_mm=pixel_mm)
     console = Console(stderr=True)
     on = f"{judge.session.device}; {words}" if words else judge.session.device

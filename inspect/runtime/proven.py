@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from linegate.inspect.runtime.engines import open_session
 from linegate.inspect.runtime.session import InferenceSession, RuntimeFailed
 from linegate.inspect.settings import RuntimeSettings
@@ -9,8 +11,16 @@ from linegate.models.bundle import Bundle
 from linegate.models.certificate import tried_build, why_uncertified
 
 
-def open_proven(bundle: Bundle, settings: RuntimeSettings) -> tuple[InferenceSession, RuntimeSettings, str]:
-    """A warm session of ``bundle``, the settings it runs with, and in words what of ``settings`` the gate has not proven.
+class Proven(NamedTuple):
+    """A warm session, the settings it runs with, and in words what of those asked for the gate has not proven, or ""."""
+
+    session: InferenceSession
+    settings: RuntimeSettings
+    unproven: str
+
+
+def open_proven(bundle: Bundle, settings: RuntimeSettings) -> Proven:
+    """``bundle`` on what ``settings`` ask for, as far as its gate has proven it.
 
     A gate that ran on another kind of processor may not have tried what ``settings`` become on this one (bf16), or found that
     it judges otherwise. OpenVINO then computes as the reference does, on which every condition of the gate was found to hold;
@@ -22,19 +32,19 @@ def open_proven(bundle: Bundle, settings: RuntimeSettings) -> tuple[InferenceSes
     """
     session = open_session(bundle, settings)
     if settings.precision == "accuracy" or why_uncertified(bundle):
-        return session, settings, ""
+        return Proven(session, settings, "")
     found = tried_build(bundle, session.device)
     if found is not None and found.within:
-        return session, settings, ""
+        return Proven(session, settings, "")
     words = f"the release gate has not tried {session.device}"
     if found is not None:
         words = f"the release gate found that it may not judge parts as {found.words()}"
     if settings.engine == "openvino":
         session.close()
         reference = settings.model_copy(update={"precision": "accuracy"})
-        return open_session(bundle, reference), reference, f"{words}, so it computes as the reference"
+        return Proven(open_session(bundle, reference), reference, f"{words}, so it computes as the reference")
     if found is None:
-        return session, settings, words
+        return Proven(session, settings, words)
     session.close()
     raise RuntimeFailed(
         f"bundle {bundle.label}",

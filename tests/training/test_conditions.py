@@ -119,8 +119,10 @@ def test_the_export_is_proven_or_waived_and_a_failed_proof_refuses() -> None:
 def test_a_build_of_others_that_judges_otherwise_is_barred_and_refuses_nothing() -> None:
     own = Parity(build="openvino accuracy, 1 thread", reference="openvino accuracy", pictures=40, within=True)
     flips = own.model_copy(update={"build": "openvino CPU bf16, 1 thread", "within": False, "flips": ("s7",)})
-    found = _builds([TORCH, own, flips], own)
+    absent = flips.model_copy(update={"build": "onnxruntime fp32", "flips": (), "tried": False, "note": "no"})
+    found = _builds([TORCH, own, flips, absent], own)
     assert found.held
+    assert found.finding.count("may not judge parts") == 1  # what nobody tried is not found to judge otherwise
     assert "1 verdict flips of 40 pictures, largest change of score 0 (may not judge parts)" in found.finding
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from linegate.training.origin import code_sha256
+from linegate.training.origin import code_sha256, command_of
 
 
 def _package(folder: Path, trainer: str) -> Path:
@@ -32,3 +32,18 @@ def test_a_copy_of_the_code_has_the_same_hash_and_a_change_in_training_another(t
 
 def test_this_package_has_one() -> None:
     assert code_sha256() == code_sha256() != code_sha256(Path("/nowhere"))
+
+
+def test_the_command_names_no_place_on_the_machine() -> None:
+    given = [
+        "train",
+        "/srv/data/magnetic_tile",
+        "more/tiles",
+        "--out=/tmp/new bundle",
+        "--minutes",
+        "25",
+        "--name",
+        "a=/b",
+    ]
+    said = "linegate train magnetic_tile more/tiles '--out=new bundle' --minutes 25 --name a=/b"
+    assert command_of(given) == said
