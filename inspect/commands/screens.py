@@ -36,5 +36,6 @@ def register(app: typer.Typer) -> None:
 
 def _end_with_input() -> None:
     """A line that was killed leaves nobody to end its screens, which would keep the port from the next one's."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: its lock, held here, would keep Python from ending
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
