@@ -50,7 +50,9 @@ class FitSettings(BaseModel):
     """Least batch of each GPU, which smaller ones leave idle. A batch larger than ``batch`` is learnt from at a rate larger by
     the root of their ratio (Malladi et al., NeurIPS 2022)."""
     rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(2e-2, ge=0)
+    weight_decay: float = Field(0.3, ge=0)
+    """Strong enough to count within minutes: of 14000 steps on magnetic tile, seed 0, 0.02, 0.3 and 1.0 reached AP 0.81, 0.84,
+    0.82. Decoupled (Loshchilov & Hutter, ICLR 2019), so it is times the rate."""
     whole_from: float = Field(0.7, ge=0, le=1)
     """Progress from which whole inputs are seen instead of crops."""
     ema: float = Field(0.998, ge=0, lt=1)
