@@ -18,9 +18,20 @@ def quiet(_done: object) -> None:
 
 @contextmanager
 def counting(console: Console, words: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function that takes how many of ``total`` are done."""
+    """Yields a function that takes how many of ``total`` are done: a bar on a terminal, else a line every quarter of a minute,
+    so that what takes no longer says nothing."""
     if not console.is_terminal:
-        yield quiet
+        began = time.monotonic()
+        told = [began]
+
+        def line(done: int) -> None:
+            now = time.monotonic()
+            if done and now - told[0] >= _LINE_EVERY_S:
+                told[0] = now
+                left_min = (now - began) / done * (total - done) / 60
+                console.print(f"{words}: {100 * done / total:.0f} %, {left_min:.1f} min left", highlight=False)
+
+        yield line
         return
     with Progress(TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(words, total=total)
