@@ -62,7 +62,7 @@ class Actions:
         while not self._station.orders.closing and time.monotonic() < until_s:
             step, active, why = supervisor.recipe()
             if step is Step.SETTLED and active == number:
-                return f"recipe {number} judges from the next part on"
+                return words
             if step in (Step.SETTLED, Step.REFUSED):
                 found = why or f"another one was asked for meanwhile, recipe {active} judges"
                 raise Refused(f"recipe {number}", expected="to judge the next part", found=found, remedy="Look again.")
@@ -107,8 +107,7 @@ class Actions:
             raise Refused(
                 f"alarm {wanted}", expected="an open alarm", found="none of this number", remedy="Look again."
             )
-        text = alarm.text
-        return f"acknowledged: {text}"
+        return f"acknowledged: {alarm.text}"
 
     def _support(self, command: Command) -> str:
         text = f"{command.by} calls for support: {command.args.get('text', '')}".rstrip(": ")
@@ -125,11 +124,7 @@ class Actions:
         words = {"overkill": "a good part was rejected", "escape": "a bad part slipped through"}[command.kind]
         pictures = self._station.mark(command.kind, key, command.by, data)
         self._station.log.record_event(f"{command.kind}_reported", "warning", f"{command.by}: {words}", key, data)
-        said = {
-            "overkill": f"part {key}: a good part was rejected; it waits for review",
-            "escape": f"part {key}: a bad part slipped through; it waits for review",
-        }[command.kind]
-        return f"{said}; {pictures}" if pictures else said
+        return "; ".join(filter(None, (f"part {key}: {words}", "it waits for review", pictures)))
 
     def _challenge(self, command: Command) -> str:
         challenge, action = self._station.supervisor.challenge, str(command.args["action"])
@@ -139,12 +134,7 @@ class Actions:
             return challenge.start(self._station.tracker.active.bundle.manifest.classes)
         if action == "next":
             step = command.args.get("step")
-            try:
-                return challenge.arm(None if step is None else int(step))
-            except ValueError as error:
-                raise Refused(
-                    "challenge", expected="the part that the round waits for", found=str(error), remedy="Look again."
-                ) from error
+            return challenge.arm(None if step is None else int(step))
         if action == "abort":
             return challenge.abort()
         raise ValueError(f"challenge knows start, next and abort, not {action!r}")
