@@ -75,7 +75,7 @@ class NetSpec(BaseModel):
     @staticmethod
     def of(size: Size, classes: int, channels: Literal[1, 3], *, levelled: bool = True) -> NetSpec:
         """Both with the mask at 1/8. "fast": for inputs around 1 MP; "wide": for small images, of which there is time to see
-        more. Less than a third of Fast-SCNN's time, with AMX and without (``linegate train bakeoff``)."""
+        more. Less than a third of Fast-SCNN's time on a processor without AMX (``linegate train bakeoff``)."""
         if size == "fast":
             return NetSpec(classes=classes, channels=channels, levelled=levelled)
         return NetSpec(

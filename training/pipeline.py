@@ -225,13 +225,14 @@ def _fit(
     torch.manual_seed(settings.seed)
     net = build(net_spec, pretrained)
     identity: dict[str, Any] = {"data": snapshot.sha256, "net": net_spec.model_dump_json()}
-    begun: list[int] = []
+    begun = False
     with fitting(console) as show:
 
         def report(progress: Progress) -> None:
+            nonlocal begun
             if not begun and progress.step > 1:
                 console.print(f"goes on from step {progress.step - 1}, where the checkpoint is", highlight=False)
-            begun[:] = [progress.step]
+            begun = True
             losses = f"mask {progress.mask_loss:.3f} part {progress.part_loss:.3f}"
             words = f"{progress.phase} step {progress.step} {losses} {progress.images_per_s:.0f} images/s"
             show(progress.done, progress.eta_s, words)
