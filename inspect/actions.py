@@ -62,7 +62,7 @@ class Actions:
         while not self._station.orders.closing and time.monotonic() < until_s:
             step, active, why = supervisor.recipe()
             if step is Step.SETTLED and active == number:
-                return words
+                return f"recipe {number} judges from the next part on"
             if step in (Step.SETTLED, Step.REFUSED):
                 found = why or f"another one was asked for meanwhile, recipe {active} judges"
                 raise Refused(f"recipe {number}", expected="to judge the next part", found=found, remedy="Look again.")
@@ -107,7 +107,8 @@ class Actions:
             raise Refused(
                 f"alarm {wanted}", expected="an open alarm", found="none of this number", remedy="Look again."
             )
-        return f"acknowledged: {alarm.text}"
+        text = alarm.text
+        return f"acknowledged: {text}"
 
     def _support(self, command: Command) -> str:
         text = f"{command.by} calls for support: {command.args.get('text', '')}".rstrip(": ")
@@ -124,7 +125,11 @@ class Actions:
         words = {"overkill": "a good part was rejected", "escape": "a bad part slipped through"}[command.kind]
         pictures = self._station.mark(command.kind, key, command.by, data)
         self._station.log.record_event(f"{command.kind}_reported", "warning", f"{command.by}: {words}", key, data)
-        return "; ".join(filter(None, (f"part {key}: {words}", "it waits for review", pictures)))
+        said = {
+            "overkill": f"part {key}: a good part was rejected; it waits for review",
+            "escape": f"part {key}: a bad part slipped through; it waits for review",
+        }[command.kind]
+        return f"{said}; {pictures}" if pictures else said
 
     def _challenge(self, command: Command) -> str:
         challenge, action = self._station.supervisor.challenge, str(command.args["action"])
@@ -134,7 +139,12 @@ class Actions:
             return challenge.start(self._station.tracker.active.bundle.manifest.classes)
         if action == "next":
             step = command.args.get("step")
-            return challenge.arm(None if step is None else int(step))
+            try:
+                return challenge.arm(None if step is None else int(step))
+            except ValueError as error:
+                raise Refused(
+                    "challenge", expected="the part that the round waits for", found=str(error), remedy="Look again."
+                ) from error
         if action == "abort":
             return challenge.abort()
         raise ValueError(f"challenge knows start, next and abort, not {action!r}")

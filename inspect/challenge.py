@@ -57,7 +57,8 @@ class ChallengeRound:
             self._at, self._result = 0, ""
             self._arm(False)
             self._since_ns = self._now_ns()  # only now: whatever the old round had armed was triggered before this
-            return f"present the challenge part with {names[0]}"
+            defect = names[0]
+            return f"present the challenge part with {defect}"
 
     def arm(self, step: int | None = None) -> str:
         """The present step's part comes next. Raises ValueError when no round is under way, when it is not at ``step`` (the one
@@ -72,7 +73,8 @@ class ChallengeRound:
             if self._armed:
                 raise ValueError(f"the part with {self._steps[self._at]['name']} is expected already")
             self._arm(True)
-            return f"the next part counts as the challenge part with {self._steps[self._at]['name']}"
+            defect = self._steps[self._at]["name"]
+            return f"the next part counts as the challenge part with {defect}"
 
     def abort(self) -> str:
         """End the round without a result; the part that was expected is one like any other."""

@@ -189,6 +189,26 @@ def test_an_alarm_that_comes_under_the_finger_is_not_acknowledged(board: Board, 
     assert line.commands == []
 
 
+def test_the_lines_words_are_said_in_the_readers_language(board: Board, line: Feeder) -> None:
+    gone = "stop: expected a PLC that hears it, found no answer. "
+    gone += "Stop the line at its own button; the PLC is told as soon as it answers."
+    said = iter(
+        [(True, "the next part counts as the challenge part with scratch"), (False, gone), (False, "not 1 (yet)")]
+    )
+    line.answer_commands(lambda _command: next(said))
+    page = board()
+    hold(page, '[data-do="stop"]', 1300)
+    answered(page, "done", "The next part counts as the challenge part: Scratch.")
+    page.click('[data-do="language"]')
+    answered(page, "done", "下一件作为验证件：划痕。")
+    hold(page, '[data-do="stop"]', 1300)
+    answered(page, "refused", "PLC 无应答（no answer）。请用产线自身的按钮停线")
+    page.click('[data-do="language"]')
+    answered(page, "refused", "Die SPS antwortet nicht (no answer). Die Linie an ihrem eigenen Taster anhalten")
+    hold(page, '[data-do="stop"]', 1300)
+    answered(page, "refused", "Die Linie hat abgelehnt. (not 1 (yet))")  # a sentence nobody translated
+
+
 def test_what_is_not_known_is_not_called_refused(board: Board, line: Feeder) -> None:
     """The wish reached the server, its answer did not reach the screen: it may have been done."""
     line.answer_commands()

@@ -3,7 +3,8 @@ import { Refused, get, post } from "../core/api.js";
 import { el } from "../core/dialog.js";
 import { follow, may, session, signedIn } from "../core/session.js";
 import { signIn } from "../core/signin.js";
-import { currentLanguage, has, onLanguage, t } from "../core/texts.js";
+import { currentLanguage, onLanguage, t } from "../core/texts.js";
+import { inWords } from "./answers.js";
 
 export const NEEDS = { recipe: "lead", recipe_asked: "operator", lot: "operator", stop: "", support: "", acknowledge: "operator", overkill: "operator", escape: "operator", challenge: "operator" };
 const REPORTS = new Set(["overkill", "escape"]);
@@ -66,8 +67,8 @@ export class Commands {
   }
 
   words(found) {
-    const key = `operator.answer.line.${found.answer}`;
-    if (has(key)) return t(key);
+    const known = inWords(found.answer);
+    if (known) return known;
     const plain = t(found.ok ? "operator.answer.done" : "operator.answer.refused");
     if (!found.answer) return plain;
     return currentLanguage() === "en" ? found.answer : `${plain} (${found.answer})`; // the line answers in English

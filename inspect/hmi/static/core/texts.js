@@ -37,6 +37,7 @@ export function setLanguage(lang, keep = true) {
 export const keptLanguage = () => localStorage.getItem(STORE);
 export const currentLanguage = () => language;
 export const onLanguage = (listener) => listeners.add(listener);
+export const keysOf = (prefix) => Object.keys(words[language] || {}).filter((key) => key.startsWith(prefix));
 export const has = (key) => key in (words[language] || {});
 
 // A text with its {placeholders} filled in. A missing key shows itself; a test looks for that.
