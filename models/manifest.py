@@ -31,14 +31,17 @@ class InputSpec(_Part):
     """What the network takes, and how an image becomes that.
 
     fit: ``resize`` scales any image to width × height (aspect ratio not kept); ``pad`` scales it to fit, keeping the aspect
-    ratio, and fills the rest with the image's border pixels; ``tile`` cuts larger images into overlapping inputs at their
-    own scale and blends the overlaps, so that there are no seams.
+    ratio, and fills the rest (see ``fill``); ``tile`` cuts larger images into overlapping inputs at their own scale and blends
+    the overlaps, so that there are no seams.
     """
 
     width_px: int = Field(gt=0, le=8192)
     height_px: int = Field(gt=0, le=8192)
     channels: Literal[1, 3]
     fit: Literal["resize", "pad", "tile"] = "resize"
+    fill: Literal["border", "mean"] = "border"
+    """What ``pad`` fills the rest with: the image's border pixels, drawn out into streaks, or its mean. Streaks of a ground
+    surface look like scratches and cracks, and a crack that reaches the border is drawn out too."""
     overlap_px: int = Field(0, ge=0)
     """Least overlap of neighbouring tiles, input pixels; 0 takes a quarter of the input. Only ``tile`` uses it."""
     stride_px: int = Field(gt=0, le=64)

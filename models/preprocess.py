@@ -114,7 +114,10 @@ class Preprocessor:
         layout = self.layout(image.shape[1], image.shape[0])
         scaled = _scale(_channels(_to_uint8(image), self.spec.channels), layout)
         size = (self.spec.width_px, self.spec.height_px)
-        pieces = cut(scaled, layout.x, layout.y, size, cv2.BORDER_REPLICATE, 0)
+        if self.spec.fit == "pad" and self.spec.fill == "mean":
+            pieces = cut(scaled, layout.x, layout.y, size, cv2.BORDER_CONSTANT, cv2.mean(scaled))
+        else:
+            pieces = cut(scaled, layout.x, layout.y, size, cv2.BORDER_REPLICATE)
         return Prepared(tuple(_tensor(piece, self.spec.channels) for piece in pieces), layout)
 
     def warp_mask(self, mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
@@ -134,7 +137,7 @@ class Preprocessor:
             )
         layout = self.layout(mask.shape[1], mask.shape[0])
         size = (self.spec.width_px, self.spec.height_px)
-        return tuple(cut(_scale_mask(mask, layout), layout.x, layout.y, size, cv2.BORDER_CONSTANT, IGNORE))
+        return tuple(cut(_scale_mask(mask, layout), layout.x, layout.y, size, cv2.BORDER_CONSTANT, (IGNORE,)))
 
 
 def check_image(image: Image) -> None:

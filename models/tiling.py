@@ -72,15 +72,15 @@ def _weights(starts: tuple[int, ...], tile: int, cells: int) -> tuple[NDArray[np
 
 
 def cut(
-    image: NDArray[np.uint8], x: Axis, y: Axis, size_px: tuple[int, int], border: int, value: int
+    image: NDArray[np.uint8], x: Axis, y: Axis, size_px: tuple[int, int], border: int, value: Sequence[float] = (0.0,)
 ) -> list[NDArray[np.uint8]]:
     """Pieces of ``size_px`` (width, height) in the order rows, then columns; ``border`` (cv2.BORDER_*) fills what lies
-    beyond the image. A piece may be a view of ``image``."""
+    beyond the image, with ``value`` of each channel where it is constant. A piece may be a view of ``image``."""
     width, height = size_px
     right = x.starts[-1] * x.stride_px + width - image.shape[1]
     bottom = y.starts[-1] * y.stride_px + height - image.shape[0]
     if right > 0 or bottom > 0:
-        filled = cv2.copyMakeBorder(image, 0, max(bottom, 0), 0, max(right, 0), border, value=(value, value, value))
+        filled = cv2.copyMakeBorder(image, 0, max(bottom, 0), 0, max(right, 0), border, value=value)
         image = np.asarray(filled, np.uint8)
     return [
         image[top : top + height, left : left + width]

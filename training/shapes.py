@@ -91,6 +91,7 @@ def choose_input(dataset: Dataset, found: Survey, pixel_mm: float = 1.0) -> tupl
             height_px=_to_multiple(height, net.multiple_px),
             channels=channels,
             fit=fit,
+            fill="mean" if fit == "pad" else "border",
             overlap_px=128 if fit == "tile" else 0,
             stride_px=net.stride_px,
             pixel_mm=pixel_mm,

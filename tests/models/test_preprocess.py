@@ -159,6 +159,30 @@ def test_padding_of_a_mask_is_ignored_and_only_padding() -> None:
     assert np.all(labels[:, 32:] == IGNORE)
 
 
+def test_padding_with_the_mean_draws_no_streak_out_of_the_border() -> None:
+    image = np.full((48, 32, 3), (10, 60, 200), np.uint8)
+    image[-8:, 20] = 255  # a crack that reaches the border, in a picture that is filled below and one filled beside
+    for turned in (image, np.ascontiguousarray(image.transpose(1, 0, 2))):
+        square = spec(width_px=96, height_px=96, channels=3, fit="pad", fill="mean")
+        drawn_out = square.model_copy(update={"fill": "border"})
+        mean, border = (Preprocessor(s).prepare(turned).tensors[0][0] for s in (square, drawn_out))
+        filled = Preprocessor(square).warp_mask(np.zeros(turned.shape[:2], np.uint8))[0] == IGNORE
+        assert filled.any()
+        for channel in range(3):
+            inside = mean[channel][~filled]
+            np.testing.assert_array_equal(inside, border[channel][~filled])
+            assert set(mean[channel][filled].tolist()) == {round(float(inside.mean()))}
+
+
+@pytest.mark.parametrize("fit", ["resize", "tile"])
+def test_only_padding_is_filled_with_the_mean(fit: str) -> None:
+    image = smooth(30, 40)
+    with_mean, with_border = (
+        Preprocessor(spec(fit=fit, fill=fill)).prepare(image).tensors[0] for fill in ("mean", "border")
+    )
+    np.testing.assert_array_equal(with_mean, with_border)
+
+
 def test_a_thin_crack_survives_shrinking() -> None:
     mask = np.zeros((192, 256), np.uint8)
     mask[:, 101] = 3

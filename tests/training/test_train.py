@@ -279,6 +279,8 @@ def test_bad_parts_of_unknown_place_are_seen_from_the_first_step_on(make_folder:
 
 
 def test_large_pictures_with_small_defects_are_tiled(make_folder: MakeFolder, tmp_path: Path) -> None:
+    import cv2
+
     from linegate.training.shapes import choose_input, survey
 
     dataset = load_folder(make_folder(good=1, spot=2, line=0, size=(4000, 2000)))
@@ -287,6 +289,13 @@ def test_large_pictures_with_small_defects_are_tiled(make_folder: MakeFolder, tm
     several = load_folder(make_folder(name="several", good=3, spot=1, line=1, size=(300, 200)))
     spec, size = choose_input(several, survey(several))
     assert (spec.fit, spec.width_px, spec.height_px, size) == ("resize", 288, 192, "wide")
+    folder = make_folder(name="mixed", good=3, spot=1, line=1, size=(300, 200))
+    narrow = sorted((folder / "images").iterdir())[0]
+    for path in (narrow, *(folder / "masks").glob(f"{narrow.stem}.png")):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:, :150])
+    mixed = load_folder(folder)
+    spec, _ = choose_input(mixed, survey(mixed))
+    assert (spec.fit, spec.fill) == ("pad", "mean")  # streaks drawn out of the border look like defects
 
 
 def test_tiles_give_whole_inputs_with_their_defects(make_folder: MakeFolder, tmp_path: Path) -> None:
