@@ -70,7 +70,7 @@ def _figures(evaluation: Evaluation) -> list[str]:
         f"- Judged: {evaluation.parts} parts by {evaluation.pictures} pictures",
         f"- Escapes: {evaluation.escape}",
         f"- Overkill, review included: {evaluation.overkill}",
-        f"- Average precision of the part score: {_number(evaluation.ap)}",
+        f"- Average precision of the part score: {evaluation.ap_words}",
         f"- Labelled regions marked: {_number(evaluation.region_recall)}",
     ]
 

@@ -353,12 +353,12 @@ def _run(dataset: Any, out: Path, fit: Any, options: dict[str, Any]) -> None:
     evaluation = trained.evaluation
     console.print(f"{trained.bundle.label} in {out}, {trained.steps} steps, {trained.minutes:.1f} min", highlight=False)
     console.print(
-        f"escapes {evaluation.escape}; overkill {evaluation.overkill}; AP {evaluation.ap:.4f}", highlight=False
+        f"escapes {evaluation.escape}; overkill {evaluation.overkill}; AP {evaluation.ap_words}", highlight=False
     )
     if trained.tested is not None:
         tested = trained.tested
         console.print(
-            f"test side: escapes {tested.escape}; overkill {tested.overkill}; AP {tested.ap:.4f}", highlight=False
+            f"test side: escapes {tested.escape}; overkill {tested.overkill}; AP {tested.ap_words}", highlight=False
         )
     console.print(trained.bundle.manifest.thresholds.guarantee, highlight=False)
     if trained.skipped:

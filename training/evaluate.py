@@ -3,6 +3,7 @@ count physical parts, since pictures of one part are no independent witnesses; t
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from linegate.training.metrics import (
     pixel_iou,
     region_recall,
 )
+from linegate.training.resample import NOTHING, Interval, Witness, interval, resampled_ap
 from linegate.training.units import units_of
 
 
@@ -48,6 +50,8 @@ class Evaluation:
     overkill: Rate
     reviewed: int
     ap: float
+    ap_sure: Interval
+    """What ``ap`` would have come to on other groups of this kind, at 95 %."""
     escape_at_2: float
     """Lowest escape rate that the score allows at an overkill of at most 2 %."""
     overkill_at_0: float
@@ -57,6 +61,13 @@ class Evaluation:
     classes: tuple[Slice, ...]
     groups: tuple[Slice, ...]
     curve: tuple[Point, ...]
+
+    @property
+    def ap_words(self) -> str:
+        """ "0.868 (0.78 to 0.93 on other groups of this kind)"; "–" where there is nothing to measure on."""
+        if math.isnan(self.ap):
+            return "–"
+        return f"{self.ap:.3f} ({self.ap_sure.low:.2f} to {self.ap_sure.high:.2f} on other groups of this kind)"
 
 
 def evaluate(judged: Sequence[Judged], manifest: Manifest) -> Evaluation:
@@ -79,6 +90,9 @@ def evaluate(judged: Sequence[Judged], manifest: Manifest) -> Evaluation:
         overkill=whole.overkill,
         reviewed=sum(j.decision is Decision.REVIEW for j in judged),
         ap=whole.ap,
+        ap_sure=interval(resampled_ap([[Witness(j.sample.group, j.bad, j.score) for j in judged]]))
+        if judged
+        else NOTHING,
         escape_at_2=escape_at_overkill(judged),
         overkill_at_0=overkill_at_no_escape(judged),
         iou=dict(zip(manifest.classes, pixel_iou(judged).tolist(), strict=True)) if judged else {},

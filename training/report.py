@@ -82,7 +82,7 @@ def _figures(evaluation: Evaluation) -> str:
         ("Escapes (bad parts that would pass)", str(evaluation.escape)),
         ("Overkill (good parts rejected or held for review)", str(evaluation.overkill)),
         ("Sent to review", str(evaluation.reviewed)),
-        ("Average precision of the part score", _number(evaluation.ap)),
+        ("Average precision of the part score", evaluation.ap_words),
         ("Escape rate possible at 2 % overkill", _percent(evaluation.escape_at_2)),
         ("Overkill needed for no escape", _percent(evaluation.overkill_at_0)),
         ("Labelled regions marked", _percent(evaluation.region_recall)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from linegate.training.latency import Timing
 from linegate.training.metrics import average_precision, escape_at_overkill, overkill_at_no_escape
 from linegate.training.record import PartScore, RunRecord
+from linegate.training.resample import Interval, interval, resampled_ap
 
 OWN = "line"
 ALL = "all"
@@ -98,6 +99,15 @@ class Comparison:
         """Average precision over all classes, mean over seeds."""
         return mean([run.figures(())[ALL].ap for run in self.of(network)])
 
+    def ap_interval(self, network: str) -> Interval:
+        """Of the same, as far as the validation pictures go: what other groups of their kind would have come to."""
+        return interval(resampled_ap([run.record.parts for run in self.of(network)]))
+
+    def groups(self, classes: Sequence[str]) -> int:
+        """Groups (physical parts, or lots) on the validation side that show any of ``classes``."""
+        shown = {part.group for run in self.runs[:1] for part in run.record.parts if set(classes) & set(part.classes)}
+        return len(shown)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -108,6 +118,8 @@ class Verdict:
     best_ap: float
     latency_ms: float
     best_latency_ms: float
+    ahead: Interval
+    """Of ``ap - best_ap``, both on the same groups drawn again."""
 
     @property
     def ap_holds(self) -> bool:
@@ -128,7 +140,9 @@ def decide(comparison: Comparison) -> Verdict | None:
         return None
     best = max(others, key=lambda name: others[name])
     timings = comparison.timings
-    return Verdict(best, ap[OWN], others[best], timings[OWN].median_ms, timings[best].median_ms)
+    drawn = {name: resampled_ap([run.record.parts for run in comparison.of(name)]) for name in (OWN, best)}
+    ahead = interval(drawn[OWN] - drawn[best])
+    return Verdict(best, ap[OWN], others[best], timings[OWN].median_ms, timings[best].median_ms, ahead)
 
 
 def mean(values: Sequence[float]) -> float:

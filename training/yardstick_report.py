@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linegate.training.plots import Line, plot
+from linegate.training.resample import ROUNDS, Interval
 from linegate.training.yardstick import ALL, LATENCY_SHARE, OWN, Comparison, Figures, Run, decide, mean, spread
 
 LATENCY_PX = 512
@@ -47,8 +48,10 @@ def verdict_lines(comparison: Comparison) -> list[str]:
         return []
     ap, share = "holds" if verdict.ap_holds else "FAILS", verdict.latency_ms / verdict.best_latency_ms
     fast = "holds" if verdict.latency_holds else "FAILS"
+    ahead = verdict.ahead
     return [
-        f"**AP at or above the best baseline's: {ap}.** {OWN} {verdict.ap:.3f}, {verdict.best} {verdict.best_ap:.3f}.",
+        f"**AP at or above the best baseline's: {ap}.** {OWN} {verdict.ap:.3f}, {verdict.best} {verdict.best_ap:.3f}: "
+        f"{verdict.ap - verdict.best_ap:+.3f}, {ahead.low:+.3f} to {ahead.high:+.3f} on other groups of this kind.",
         f"**Latency at most 1/{1 / LATENCY_SHARE:.0f} of that baseline's: {fast}.** {OWN} {verdict.latency_ms:.1f} ms, "
         f"{verdict.best} {verdict.best_latency_ms:.1f} ms: {share:.2f} of it.",
     ]
@@ -82,10 +85,16 @@ def as_json(comparisons: Sequence[Comparison], recipe: Mapping[str, Any]) -> dic
                 "name": comparison.name,
                 "data_sha256": comparison.data_sha256,
                 "runs": runs,
+                "ap_on_other_groups": {name: _pair(comparison.ap_interval(name)) for name in comparison.networks},
                 "latency": {name: asdict(timing) for name, timing in comparison.timings.items()},
                 "verdict": None
                 if verdict is None
-                else {**asdict(verdict), "ap_holds": verdict.ap_holds, "latency_holds": verdict.latency_holds},
+                else {
+                    **asdict(verdict),
+                    "ahead": _pair(verdict.ahead),
+                    "ap_holds": verdict.ap_holds,
+                    "latency_holds": verdict.latency_holds,
+                },
             }
         )
     return {"recipe": dict(recipe), "processor": _processor(), "data": sets}
@@ -108,8 +117,10 @@ def _how(comparisons: Sequence[Comparison], recipe: Mapping[str, Any]) -> str:
     return (
         f"One grouped split of each data set ({recipe['share']:.0%} for validation), one recipe, {budget} for each run, "
         f"{weights}, on {_listed(record.device for record in records)}; commit "
-        f"{_listed(record.commit for record in records)}. Means ± standard deviation over seeds. ms: median (quartiles) of "
-        f"one inference at {LATENCY_PX} × {LATENCY_PX} of the fitted weights, all networks in turns in one run, "
+        f"{_listed(record.commit for record in records)}. Means ± standard deviation over seeds. Other groups: 95 % of "
+        f"{ROUNDS} draws, with replacement, of as many groups (physical parts, or lots) as there are for validation. ms: "
+        f"median (quartiles) of one inference at {LATENCY_PX} × {LATENCY_PX} of the fitted weights, all networks in turns in "
+        "one run, "
         f"{_listed(engines)}, {_processor()}."
     )
 
@@ -118,17 +129,32 @@ def _networks(comparison: Comparison) -> str:
     rows = []
     for name in comparison.networks:
         runs, timing = comparison.of(name), comparison.timings[name]
-        row = [name, str(len(runs)), *_over_seeds(runs, ALL)]
+        ap, *others = _over_seeds(runs, ALL)
+        sure = comparison.ap_interval(name)
+        row = [name, str(len(runs)), ap, f"{_share(sure.low)} to {_share(sure.high)}", *others]
         row += [_over([run.iou for run in runs], _share), _over([run.region_recall for run in runs], _share)]
         row += [f"{runs[0].parameters_m:.2f}", f"{timing.median_ms:.1f} ({timing.low_ms:.1f}–{timing.high_ms:.1f})"]
         rows.append(row)
-    return _table(("network", "seeds", *_FIGURES, "pixel IoU", "region recall", "parameters, M", "ms"), rows)
+    ap_title, *titles = _FIGURES
+    head = (
+        "network",
+        "seeds",
+        ap_title,
+        "on other groups",
+        *titles,
+        "pixel IoU",
+        "region recall",
+        "parameters, M",
+        "ms",
+    )
+    return _table(head, rows)
 
 
 def _by_class(comparison: Comparison) -> list[str]:
     """One table for each figure: networks down, classes and subsets across."""
     classes = comparison.runs[0].record.iou if comparison.runs else {}
-    heads = {name: name for name in classes} | {s.name: f"{s.name} ({'+'.join(s.classes)})" for s in comparison.subsets}
+    heads = {name: f"{name}, {_groups(comparison, (name,))}" for name in classes}
+    heads |= {s.name: f"{s.name} ({'+'.join(s.classes)}), {_groups(comparison, s.classes)}" for s in comparison.subsets}
     blocks = []
     for title, (get, form) in _FIGURES.items():
         rows = []
@@ -137,6 +163,12 @@ def _by_class(comparison: Comparison) -> list[str]:
             rows.append([network, *(_over([get(one[name]) for one in own], form) for name in heads)])
         blocks += [f"### {title[0].upper()}{title[1:]}", _table(("network", *heads.values()), rows)]
     return blocks
+
+
+def _groups(comparison: Comparison, classes: Sequence[str]) -> str:
+    """How many groups the figures of ``classes`` rest on: several pictures of one part say little more than one."""
+    count = comparison.groups(classes)
+    return "1 group" if count == 1 else f"{count} groups"
 
 
 def _seeds(comparison: Comparison) -> str:
@@ -169,6 +201,10 @@ def _listed(words: Any) -> str:
 
 def _nulled(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _pair(sure: Interval) -> list[float | None]:
+    return [_nulled(sure.low), _nulled(sure.high)]
 
 
 def _processor() -> str:
