@@ -143,7 +143,7 @@ class Batches:
 
     def _good_crop(self, step: int, slot: int, rng: np.random.Generator) -> Item:
         index = self._turn(self._good, step * (self._size // 2) + slot // 2, 2)
-        rows, columns = self._pictures.image(index).shape[:2]
+        rows, columns = self._content(index)
         y = int(rng.integers(0, max(1, rows - self.crop[0] + 1)))
         x = int(rng.integers(0, max(1, columns - self.crop[1] + 1)))
         image, mask = self._cut(index, x, y, self.crop, rng)
@@ -165,12 +165,20 @@ class Batches:
         return (*self._cut(index, x, y, self.whole, rng), weak)
 
     def _cut(self, index: int, x: int, y: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[U8, U8 | None]:
-        rows, columns = self._pictures.image(index).shape[:2]
+        rows, columns = self._content(index)
         height, width = size
-        # Windows stay inside the picture: beyond its border the line never sees anything.
+        # Windows stay inside the picture: beyond its border the line never sees anything, and padding teaches nothing.
         x, y = max(0, min(x, columns - width)), max(0, min(y, rows - height))
         image, mask = window(self._pictures.image(index), self._pictures.mask(index), x, y, width, height)
         return bend(image, mask, self._vary, rng)
+
+    def _content(self, index: int) -> tuple[int, int]:
+        """Rows and columns of the picture itself, without what padding added below and on the right."""
+        mask = self._pictures.mask(index) if self._pictures.spec.fit == "pad" else None
+        if mask is None:
+            rows, columns = self._pictures.image(index).shape[:2]
+            return rows, columns
+        return int(np.count_nonzero(mask[:, 0] != IGNORE)), int(np.count_nonzero(mask[0] != IGNORE))
 
     def _stack(self, items: Sequence[Item], size: tuple[int, int]) -> Batch:
         height, width = size

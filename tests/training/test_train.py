@@ -298,6 +298,16 @@ def test_large_pictures_with_small_defects_are_tiled(make_folder: MakeFolder, tm
     assert (spec.fit, spec.fill) == ("pad", "mean")  # streaks drawn out of the border look like defects
 
 
+def test_crops_of_padded_pictures_show_the_picture(make_folder: MakeFolder, tmp_path: Path) -> None:
+    dataset = load_folder(make_folder(good=3, spot=3, line=0, size=(100, 100)))
+    spec = InputSpec(width_px=384, height_px=96, channels=1, fit="pad", fill="mean", stride_px=4, pixel_mm=1.0)
+    pictures = Pictures.load(spec, dataset.classes, dataset.samples, tmp_path / "work")
+    batches = Batches(pictures, 4, 0, 64, 8, Variation(turn_share=0.0))
+    for step in range(20):
+        assert batches.crops(step).valid.all()  # three quarters of each input are padding
+    assert not batches.wholes(0).valid.all()
+
+
 def test_tiles_give_whole_inputs_with_their_defects(make_folder: MakeFolder, tmp_path: Path) -> None:
     dataset = load_folder(make_folder(good=3, spot=3, line=0, size=(300, 100)))
     spec = InputSpec(width_px=128, height_px=128, channels=1, fit="tile", overlap_px=32, stride_px=4, pixel_mm=1.0)
