@@ -28,6 +28,8 @@ _BASELINE_STRIDES = {
 _MEAN, _SPREAD = 127.5, 64.0
 _LEAST_SPREAD = 0.1
 """In units of _SPREAD: 6 grey levels."""
+_ROWS = 4
+"""Of a colour image every fourth row is asked for its level: three channels of all rows took a fifth of the network's time."""
 
 
 class NetOutput(NamedTuple):
@@ -186,13 +188,19 @@ def scaled(image: Tensor) -> Tensor:
 
 
 def levelled(image: Tensor) -> Tensor:
-    """Each image to mean 0 and spread about 1 over all its pixels and channels, in the network.
+    """Each image to mean 0 and spread about 1 over all its pixels and channels (in colour: of every fourth row).
 
     A surface without any structure has a spread of nothing but noise, which must not be blown up to look like defects.
     """
     image = scaled(image)
-    centred = image - _mean(image)
-    return centred / (_mean(centred.square()).sqrt() + _LEAST_SPREAD)
+    if image.shape[1] == 1:
+        centred = image - _mean(image)
+        return centred / (_mean(centred.square()).sqrt() + _LEAST_SPREAD)
+    some = image[:, :, ::_ROWS]
+    mean = _mean(some)
+    spread = (_mean(some.square()) - mean.square()).clamp(min=0).sqrt()
+    gain = 1 / (spread + _LEAST_SPREAD)
+    return image * gain - mean * gain
 
 
 def _mean(image: Tensor) -> Tensor:

@@ -67,20 +67,31 @@ def test_the_part_heads_gradient_into_the_trunk_is_limited() -> None:
     assert norms[1] == pytest.approx(0.2 * norms[0], rel=1e-3)
 
 
-def test_a_levelled_network_does_not_see_lamp_or_lot() -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_levelled_network_does_not_see_lamp_or_lot(channels: int) -> None:
     """Twice the contrast and another brightness: the same answer but for the noise floor; unlevelled, quite another one."""
     torch.manual_seed(0)
-    image = 110 + 14 * torch.randn(1, 1, 64, 128)
+    image = 110 + 14 * torch.randn(1, channels, 64, 128)
     relit = 90 + 2 * (image - 110)
     changes = {}
     for own in (True, False):
         torch.manual_seed(1)
-        net = build(NetSpec(classes=2, levelled=own)).eval()
+        net = build(NetSpec.model_validate({"classes": 2, "levelled": own, "channels": channels})).eval()
         with torch.no_grad():
             before, after = net(image).embedding, net(relit).embedding
         changes[own] = float((after - before).norm() / before.norm())
     assert changes[True] < 0.3
     assert changes[False] > 2 * changes[True]
+
+
+def test_colour_is_levelled_to_mean_0_and_spread_1() -> None:
+    torch.manual_seed(0)
+    rows = torch.linspace(0, 40, 96)[:, None]  # brighter from top to bottom
+    level = levelled(90 + rows + 20 * torch.randn(2, 3, 96, 64))
+    assert level.mean((1, 2, 3)).abs().max() < 0.05
+    assert level.std((1, 2, 3)).numpy() == pytest.approx(
+        0.8, abs=0.05
+    )  # 23 grey levels, with the floor of 6 beside them
 
 
 def test_a_surface_without_structure_is_not_blown_up() -> None:
