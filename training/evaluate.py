@@ -67,6 +67,8 @@ class Evaluation:
         """ "0.868 (0.78 to 0.93 on other groups of this kind)"; "–" where there is nothing to measure on."""
         if math.isnan(self.ap):
             return "–"
+        if math.isnan(self.ap_sure.low):
+            return f"{self.ap:.3f} (too few groups to say how sure)"
         return f"{self.ap:.3f} ({self.ap_sure.low:.2f} to {self.ap_sure.high:.2f} on other groups of this kind)"
 
 

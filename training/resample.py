@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 2000
+LEAST_GROUPS = 8
+"""Of fewer, drawing again shows little but the few: nothing is said."""
 _SEED = 20
 _AT_ONCE = 250
 """Rounds; bounds the memory with thousands of pictures."""
@@ -64,18 +66,22 @@ def interval(values: NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
-def resampled_ap(runs: Sequence[Sequence[Scored]], rounds: int = ROUNDS) -> NDArray[np.float64]:
+def resampled_ap(
+    runs: Sequence[Sequence[Scored]], rounds: int = ROUNDS, least: int = LEAST_GROUPS
+) -> NDArray[np.float64]:
     """(rounds,) average precision, mean over ``runs``, of as many groups drawn with replacement; NaN where no bad or no good
-    picture was drawn.
+    picture was drawn, and everywhere where there are fewer than ``least`` groups.
 
     Each round draws the same groups for every run and every call on the same pictures: the difference of two networks' values
     is a paired one.
     """
-    return np.asarray(np.mean([_one(parts, rounds) for parts in runs], 0), np.float64)
+    return np.asarray(np.mean([_one(parts, rounds, least) for parts in runs], 0), np.float64)
 
 
-def _one(parts: Sequence[Scored], rounds: int) -> NDArray[np.float64]:
+def _one(parts: Sequence[Scored], rounds: int, least: int) -> NDArray[np.float64]:
     groups, of_part = np.unique([part.group for part in parts], return_inverse=True)
+    if len(groups) < least:
+        return np.full(rounds, math.nan)
     draws = np.random.default_rng(_SEED).integers(0, len(groups), (rounds, len(groups)))
     score = np.array([part.score for part in parts])
     order = np.argsort(-score, kind="stable")

@@ -48,10 +48,12 @@ def verdict_lines(comparison: Comparison) -> list[str]:
         return []
     ap, share = "holds" if verdict.ap_holds else "FAILS", verdict.latency_ms / verdict.best_latency_ms
     fast = "holds" if verdict.latency_holds else "FAILS"
-    ahead = verdict.ahead
+    ahead = "too few groups to say how sure"
+    if not math.isnan(verdict.ahead.low):
+        ahead = f"{verdict.ahead.low:+.3f} to {verdict.ahead.high:+.3f} on other groups of this kind"
     return [
         f"**AP at or above the best baseline's: {ap}.** {OWN} {verdict.ap:.3f}, {verdict.best} {verdict.best_ap:.3f}: "
-        f"{verdict.ap - verdict.best_ap:+.3f}, {ahead.low:+.3f} to {ahead.high:+.3f} on other groups of this kind.",
+        f"{verdict.ap - verdict.best_ap:+.3f}, {ahead}.",
         f"**Latency at most 1/{1 / LATENCY_SHARE:.0f} of that baseline's: {fast}.** {OWN} {verdict.latency_ms:.1f} ms, "
         f"{verdict.best} {verdict.best_latency_ms:.1f} ms: {share:.2f} of it.",
     ]
@@ -131,7 +133,7 @@ def _networks(comparison: Comparison) -> str:
         runs, timing = comparison.of(name), comparison.timings[name]
         ap, *others = _over_seeds(runs, ALL)
         sure = comparison.ap_interval(name)
-        row = [name, str(len(runs)), ap, f"{_share(sure.low)} to {_share(sure.high)}", *others]
+        row = [name, str(len(runs)), ap, _range(sure), *others]
         row += [_over([run.iou for run in runs], _share), _over([run.region_recall for run in runs], _share)]
         row += [f"{runs[0].parameters_m:.2f}", f"{timing.median_ms:.1f} ({timing.low_ms:.1f}–{timing.high_ms:.1f})"]
         rows.append(row)
@@ -201,6 +203,10 @@ def _listed(words: Any) -> str:
 
 def _nulled(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _range(sure: Interval) -> str:
+    return "–" if math.isnan(sure.low) else f"{_share(sure.low)} to {_share(sure.high)}"
 
 
 def _pair(sure: Interval) -> list[float | None]:

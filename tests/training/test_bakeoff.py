@@ -221,12 +221,13 @@ def test_it_says_whether_the_own_network_holds(
     lines = verdict_lines(comparison)
     assert f"baseline's: {ap}." in lines[0]
     assert f"baseline's: {latency}." in lines[1]
+    assert lines[0].endswith("too few groups to say how sure.")
     assert all(line in markdown([comparison], RECIPE) for line in lines)
 
 
 def test_data_without_good_parts_make_a_page_that_says_nothing_of_ap() -> None:
     comparison = Comparison("steel", "", (), (_run("line", 0, {"pit": [0.8]}),), {"line": Timing(4, 4, 4, "")})
-    assert "| line | 1 | – | – to – | – | – |" in markdown([comparison], RECIPE)
+    assert "| line | 1 | – | – | – | – |" in markdown([comparison], RECIPE)
     assert "nan" not in scatter(comparison)
 
 

@@ -24,7 +24,7 @@ def part(number: int, group: str, bad: bool, score: float) -> PartScore:
 @settings(max_examples=60, deadline=None)
 def test_each_round_is_the_average_precision_of_the_parts_that_it_drew(truth: list[tuple[int, bool, int]]) -> None:
     parts = [part(n, f"g{group}", bad, score / 8) for n, (group, bad, score) in enumerate(truth)]
-    found = resampled_ap([parts], rounds=20)
+    found = resampled_ap([parts], rounds=20, least=1)
     groups = sorted({p.group for p in parts})
     draws = np.random.default_rng(20).integers(0, len(groups), (20, len(groups)))
     for draw, ap in zip(draws, found, strict=True):
@@ -72,6 +72,14 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
 def test_without_a_bad_or_a_good_part_nothing_is_said() -> None:
     for bad in (True, False):
-        sure = interval(resampled_ap([[part(0, "a", bad, 0.5)]]))
+        sure = interval(resampled_ap([[part(n, f"g{n}", bad, 0.5) for n in range(20)]]))
         assert math.isnan(sure.low)
         assert math.isnan(sure.high)
+
+
+def test_of_few_groups_nothing_is_said_however_many_pictures_they_have() -> None:
+    def pictures(groups: int) -> list[PartScore]:
+        return [part(n, f"g{n % groups}", n % 4 < 2, (n * 7 % 10) / 10) for n in range(400)]
+
+    assert math.isnan(interval(resampled_ap([pictures(7)])).low)
+    assert interval(resampled_ap([pictures(8)])).low > 0
