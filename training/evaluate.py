@@ -21,7 +21,7 @@ from linegate.training.metrics import (
     pixel_iou,
     region_recall,
 )
-from linegate.training.resample import NOTHING, Interval, Witness, interval, resampled_ap
+from linegate.training.resample import Interval, Witness, interval, resampled_ap
 from linegate.training.units import units_of
 
 
@@ -92,9 +92,7 @@ def evaluate(judged: Sequence[Judged], manifest: Manifest) -> Evaluation:
         overkill=whole.overkill,
         reviewed=sum(j.decision is Decision.REVIEW for j in judged),
         ap=whole.ap,
-        ap_sure=interval(resampled_ap([[Witness(j.sample.group, j.bad, j.score) for j in judged]]))
-        if judged
-        else NOTHING,
+        ap_sure=interval(resampled_ap([[Witness(j.sample.group, j.bad, j.score) for j in judged]])),
         escape_at_2=escape_at_overkill(judged),
         overkill_at_0=overkill_at_no_escape(judged),
         iou=dict(zip(manifest.classes, pixel_iou(judged).tolist(), strict=True)) if judged else {},

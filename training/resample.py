@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.training.metrics import Scored
+
 ROUNDS = 2000
 LEAST_GROUPS = 8
 """Of fewer, drawing again shows little but the few: nothing is said."""
@@ -19,7 +21,7 @@ _AT_ONCE = 250
 """Rounds; bounds the memory with thousands of pictures."""
 
 
-class Scored(Protocol):
+class Grouped(Scored, Protocol):
     """A picture whose truth, score and group are known."""
 
     @property
@@ -27,19 +29,9 @@ class Scored(Protocol):
         """Pictures of one group are no independent witnesses."""
         ...
 
-    @property
-    def bad(self) -> bool:
-        """Labelled as a defect."""
-        ...
-
-    @property
-    def score(self) -> float:
-        """0..1, higher is worse."""
-        ...
-
 
 class Witness(NamedTuple):
-    """The plainest ``Scored``."""
+    """The plainest ``Grouped``."""
 
     group: str
     bad: bool
@@ -54,20 +46,17 @@ class Interval:
     high: float
 
 
-NOTHING = Interval(math.nan, math.nan)
-
-
 def interval(values: NDArray[np.float64]) -> Interval:
     """The 2.5th and 97.5th percentile of what the rounds came to; rounds without bad or good parts (NaN) don't count."""
     known = values[~np.isnan(values)]
     if not known.size:
-        return NOTHING
+        return Interval(math.nan, math.nan)
     low, high = np.percentile(known, [2.5, 97.5])
     return Interval(float(low), float(high))
 
 
 def resampled_ap(
-    runs: Sequence[Sequence[Scored]], rounds: int = ROUNDS, least: int = LEAST_GROUPS
+    runs: Sequence[Sequence[Grouped]], rounds: int = ROUNDS, least: int = LEAST_GROUPS
 ) -> NDArray[np.float64]:
     """(rounds,) average precision, mean over ``runs``, of as many groups drawn with replacement; NaN where no bad or no good
     picture was drawn, and everywhere where there are fewer than ``least`` groups.
@@ -78,7 +67,7 @@ def resampled_ap(
     return np.asarray(np.mean([_one(parts, rounds, least) for parts in runs], 0), np.float64)
 
 
-def _one(parts: Sequence[Scored], rounds: int, least: int) -> NDArray[np.float64]:
+def _one(parts: Sequence[Grouped], rounds: int, least: int) -> NDArray[np.float64]:
     groups, of_part = np.unique([part.group for part in parts], return_inverse=True)
     if len(groups) < least:
         return np.full(rounds, math.nan)
@@ -95,9 +84,8 @@ def _ap(
 ) -> NDArray[np.float64]:
     """Of each of ``draws`` (rounds, groups); the pictures' ``score``, ``bad`` and group, the highest score first."""
     times = np.stack([np.bincount(draw, minlength=draws.shape[1]) for draw in draws])[:, of_part]
-    last = np.append(
-        np.flatnonzero(np.diff(score)), len(score) - 1
-    )  # ties share their precision, as in average_precision
+    # Ties share their precision, as in average_precision.
+    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
     hits, seen = np.cumsum(times * bad, 1)[:, last], np.cumsum(times, 1)[:, last]
     whole = hits[:, -1:]
     with np.errstate(invalid="ignore"):  # rounds without a bad part: 0 / 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,12 @@ def test_report_card_and_snapshot_lie_beside_the_bundle(trained: tuple[Path, Pat
     assert "Escapes (bad parts that would pass)" in page
     assert "openvino CPU" in page
     bundle = load_bundle(out)
-    assert bundle.manifest.thresholds.guarantee in (work / "card.md").read_text()
+    card = (work / "card.md").read_text()
+    assert bundle.manifest.thresholds.guarantee in card
+    precision = re.search(r"Average precision of the part score: (.+)", card)
+    assert precision is not None
+    assert re.fullmatch(r"[01]\.\d{3} \([01]\.\d\d to [01]\.\d\d on other groups of this kind\)", precision[1])
+    assert precision[1] in page
     rows = json.loads((work / "snapshot.json").read_text())["parts"]
     assert {row["split"] for row in rows} == {"train", "val"}
     assert not (work / "checkpoint.pt").exists()
