@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import multiprocessing
 import os
@@ -32,20 +31,34 @@ def _threads() -> set[threading.Thread]:
     return {t for t in threading.enumerate() if t.is_alive() and not t.name.startswith(LIBRARY_THREADS)}
 
 
+def _read(path: Path) -> bytes:
+    """Of a process that has ended meanwhile, nothing."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # it has ended meanwhile
+        return []
+    return [int(child) for task in tasks for child in _read(task / "children").split()]
+
+
 def _children() -> set[tuple[int, str]]:
     """Living descendants and their commands, from /proc: walking all processes of the machine takes 60 times as long."""
     alive: set[tuple[int, str]] = set()
     parents = [os.getpid()]
     while parents:
-        for task in Path(f"/proc/{parents.pop()}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                for pid in map(int, task.read_text().split()):
-                    parents.append(pid)
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
-                    # Chromium's own helpers (--type=…) come and go with the browser that the session's tests share.
-                    helper = b"resource_tracker" in command or (b"/chromium" in command and b"--type=" in command)
-                    if command and not helper:
-                        alive.add((pid, command.replace(b"\0", b" ").decode(errors="replace")[:200]))
+        for pid in _children_of(parents.pop()):
+            parents.append(pid)
+            command = _read(Path(f"/proc/{pid}/cmdline"))  # empty for a zombie
+            # Chromium's own helpers (--type=…) come and go with the browser that the session's tests share.
+            helper = b"resource_tracker" in command or (b"/chromium" in command and b"--type=" in command)
+            if command and not helper:
+                alive.add((pid, command.replace(b"\0", b" ").decode(errors="replace")[:200]))
     return alive
 
 

@@ -184,10 +184,10 @@ class _Run:
                 now = Progress(self.step, done, self.spent_s, rest, *losses, phase, speed)
                 if self.step % 20 == 0 or done >= 1:
                     self.history.append(now)
-                report(now)
                 if stop or self.spent_s - saved_s >= self.settings.checkpoint_s:
                     self._save()
                     saved_s = self.spent_s
+                report(now)  # after the checkpoint: what was told to others isn't undone by a kill
                 if stop:
                     raise KeyboardInterrupt
         self._save()
