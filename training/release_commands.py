@@ -70,7 +70,15 @@ def release_candidate(
     from linegate.training.progress import counting
     from linegate.training.release import GateData, gate
     from linegate.training.release_report import write_release_report
-    from linegate.training.releasing import Approval, certified, network_of, refusal, release, shadow_figures
+    from linegate.training.releasing import (
+        Approval,
+        certified,
+        check_named,
+        network_of,
+        refusal,
+        release,
+        shadow_figures,
+    )
     from linegate.training.sources import load_frozen, load_must_catch
 
     place = Place.of(station) if station is not None else None
@@ -82,8 +90,13 @@ def release_candidate(
         data = data.trained_on(snapshot or work / "snapshot.json")
     page = report or bundle.folder.with_name(f"{bundle.folder.name}.release.html")
     target = out or bundle.folder.with_name(f"{bundle.folder.name}-released")
-    if approve and place is None:
-        _check_new(target)
+    # What would refuse the release in any case, before the minutes of judging.
+    if place is not None:
+        place.check_fits(bundle)
+    if approve:
+        check_named(bundle, Approval(approve, why))
+        if place is None:
+            _check_new(target)
     with counting(Console(), "judge", 1000) as progress:
         verdict = gate(
             bundle,

@@ -62,6 +62,17 @@ def refusal(verdict: Verdict, report: Path) -> ReleaseRefused:
     )
 
 
+def check_named(candidate: Bundle, approval: Approval) -> None:
+    """Raises ReleaseRefused unless a name and a reason stand under the candidate."""
+    if not approval.by.strip() or not approval.why.strip():
+        raise ReleaseRefused(
+            f"release of {candidate.label}",
+            expected="the name of the person who approves, and the reason",
+            found=f"approved by {approval.by.strip() or 'nobody'}, reason {approval.why.strip() or 'none'}",
+            remedy="Give --approve NAME and --why REASON.",
+        )
+
+
 def release(place: Place, verdict: Verdict, report: Path, approval: Approval) -> Released:
     """Certify the candidate of a verdict that holds, put it into the station's store with its report, and make it live.
 
@@ -150,13 +161,7 @@ def network_of(work: Path) -> CompareNetwork | None:
 def _check_approval(verdict: Verdict, report: Path, approval: Approval) -> None:
     if not verdict.held:
         raise refusal(verdict, report)
-    if not approval.by.strip() or not approval.why.strip():
-        raise ReleaseRefused(
-            f"release of {verdict.candidate.label}",
-            expected="the name of the person who approves, and the reason",
-            found=f"approved by {approval.by.strip() or 'nobody'}, reason {approval.why.strip() or 'none'}",
-            remedy="Give --approve NAME and --why REASON.",
-        )
+    check_named(verdict.candidate, approval)
 
 
 def _in_store(store: BundleStore, candidate: Bundle, approval: Approval) -> str:

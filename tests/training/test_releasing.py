@@ -214,6 +214,20 @@ def test_the_commands_release_twice_and_take_it_back(
     assert [change["action"] for change in history] == [*once, *once, "rollback", "promote"]
 
 
+def test_what_refuses_in_any_case_is_said_before_the_minutes_of_judging(
+    linegate: Linegate, trained: tuple[Path, Path], frozen: Path, station: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "r.html"
+    gate = ("release", trained[1], "--frozen", frozen, "--station", station, "--report", page, *LOOSE)
+    code, words = linegate(*gate, "--approve", "Ada")
+    assert (code, page.exists()) == (2, False)
+    assert "reason none" in words
+    station.write_text(station.read_text() + '[[recipes.rules]]\ndefect_class = "rust"\n')
+    code, words = linegate(*gate)
+    assert (code, page.exists()) == (2, False)
+    assert "rule for 'rust'" in words
+
+
 def test_a_first_bundle_is_certified_without_a_station(
     linegate: Linegate, trained: tuple[Path, Path], frozen: Path, tmp_path: Path
 ) -> None:
