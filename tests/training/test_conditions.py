@@ -130,11 +130,23 @@ def _builds(parity: list[Parity], own: Parity, *waivers: Waiver) -> Condition:
     return builds(parity, own.build, (), Waivers(waivers), 0.05).condition
 
 
-@pytest.mark.parametrize(("new", "held"), [((1, 1), True), ((1, 2), False), ((0, 2), False), ((0, 1), True)])
-def test_overkill_is_compared_in_every_lot(new: tuple[int, int], held: bool) -> None:
-    live = [*parts(0, 20, killed=2, lot="A"), *parts(0, 20, killed=1, lot="B")]
+@pytest.mark.parametrize(
+    ("new", "held", "named"),
+    [
+        ((8, 1), True, ""),
+        ((8, 2), False, "all"),  # overall it's the bound that counts
+        ((0, 5), True, ""),  # four more in a lot come about by chance
+        ((0, 6), False, "lot B"),
+        ((9, 0), True, ""),
+    ],
+)
+def test_overkill_is_compared_overall_and_where_chance_explains_it_no_more(
+    new: tuple[int, int], held: bool, named: str
+) -> None:
+    live = [*parts(0, 20, killed=8, lot="A"), *parts(0, 20, killed=1, lot="B")]
     mine = [*parts(0, 20, killed=new[0], lot="A"), *parts(0, 20, killed=new[1], lot="B")]
     found = no_worse(units_of(mine), units_of(live), LOOSE)
     assert found.condition.held is held
-    assert ("lot B" in found.condition.finding) is not held
+    assert named in found.condition.finding
+    assert ("against 1 of 20" in found.condition.finding) is (named == "lot B")
     assert found.condition.total == 40
