@@ -118,6 +118,8 @@ class Provenance(_Part):
     code_sha256: str = ""
     """Hash of the code that made it, which is the same in every copy of that code; empty in bundles from before it was kept."""
     seed: int
+    begun_sha256: str = ""
+    """The bundle whose network training began with; empty where it began with nothing."""
     data_sha256: str
     """Hash of the frozen training snapshot's manifest."""
     data: str

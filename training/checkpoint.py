@@ -17,6 +17,10 @@ class CheckpointError(LinegateError):
     """A checkpoint can't be written, or is not of this run."""
 
 
+class OtherRun(CheckpointError):
+    """A whole checkpoint, but of other data, another network or other settings."""
+
+
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint. Raises CheckpointError when the disk doesn't take it; the old one then stays."""
     temporary = folder / f".{FILE}.new"
@@ -44,7 +48,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | 
     Only tensors and plain values are read (``weights_only``): a checkpoint can't run code.
 
     Raises:
-        CheckpointError: it is damaged, or of a run with other data or settings than ``identity``.
+        CheckpointError: it is damaged. OtherRun: it is of a run with other data or settings than ``identity``.
     """
     path = folder / FILE
     if not path.exists():
@@ -61,7 +65,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | 
         ) from error
     for key, value in identity.items():
         if found.get(key) != value:
-            raise CheckpointError(
+            raise OtherRun(
                 f"checkpoint {path}",
                 expected=f"a run with {key} = {value}",
                 found=f"{key} = {found.get(key)}",

@@ -11,7 +11,7 @@ import typer
 
 from linegate.cameras.errors import SettingsError
 from linegate.training.default_group import DEFAULT, DefaultGroup
-from linegate.training.release_commands import Margin, MostEscapes, MostOverkill, gate_settings, release_app
+from linegate.training.release_commands import Margin, MostEscapes, MostOverkill, Slack, gate_settings, release_app
 
 train_app = typer.Typer(cls=DefaultGroup, no_args_is_help=True)
 
@@ -56,10 +56,24 @@ def train_data(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write OUT-int8 in 8-bit integers, if it flips no verdict.")
     ] = False,
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Begin with this bundle's network: a folder, or a name in the station's store. By default, with a "
+            "station.toml, its live bundle's.",
+        ),
+    ] = "",
+    anew: Annotated[bool, typer.Option("--anew", help="Begin with nothing, with a station.toml too.")] = False,
 ) -> None:
     """Train on labelled pictures; run again after an interruption, it goes on where it stopped."""
-    from linegate.training.sources import load_datasets
+    from linegate.models.store import resolve_bundle
+    from linegate.training.sources import load_datasets, station_of
 
+    if begin and anew:
+        raise SettingsError(
+            "options --from and --anew", expected="one of them", found="both", remedy="Leave one of them out."
+        )
     options = {
         "name": name,
         "version": version,
@@ -69,7 +83,12 @@ def train_data(
         "int8": int8,
     }
     fit = _fit_settings(minutes, steps, seed, threads, device, precision)
-    _run(load_datasets(sources), out, fit, options)
+    place = station_of(sources)
+    if begin:
+        options["begin"] = resolve_bundle(begin, place.store if place is not None else None)
+    elif place is not None and not anew:
+        options["begin"] = place.live()
+    _run(load_datasets(sources), out, fit, {**options, "must_begin": bool(begin)})
 
 
 @train_app.command("virtual")
@@ -113,6 +132,7 @@ def worker(
     margin: Margin = 0.01,
     most_escapes: MostEscapes = 0.05,
     most_overkill: MostOverkill = 0.10,
+    slack: Slack = 0.0,
     once: Annotated[bool, typer.Option("--once", help="End when no job is waiting.")] = False,
     steps: Steps = None,
     threads: Threads = None,
@@ -123,7 +143,9 @@ def worker(
     from rich.console import Console
 
     fit = _fit_settings(20.0, steps, 0, threads, device, precision)
-    limits = gate_settings(flip_margin=margin, most_escapes=most_escapes, most_overkill=most_overkill)
+    limits = gate_settings(
+        flip_margin=margin, most_escapes=most_escapes, most_overkill=most_overkill, overkill_slack=slack
+    )
     from linegate.training.gate_job import GateSources
     from linegate.training.worker import Worker
 

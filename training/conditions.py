@@ -186,7 +186,9 @@ def no_worse(frozen: Sequence[Unit], live: Sequence[Unit], settings: GateSetting
         if shown or (name == "all" and whole.upper > limit):
             worse[name] = new
             words.append(f"{name}: {new.rate(settings)} against {old.rate(settings)}")
-    told = "; ".join(words[:_NAMED]) or f"overall {whole} against {before}, shown to be worse in no lot and for no class"
+    told = (
+        "; ".join(words[:_NAMED]) or f"overall {whole} against {before}, shown to be worse in no lot and for no class"
+    )
     guilty = [j for new in worse.values() for unit in new.killed for j in unit.held_back]
     return _outcome(names.NO_WORSE, not worse, told, guilty, counted=whole, limit=limit)
 
@@ -194,7 +196,7 @@ def no_worse(frozen: Sequence[Unit], live: Sequence[Unit], settings: GateSetting
 def _chance_of(more: int, fewer: int) -> float:
     """Of a fair coin: so many heads or more in ``more`` + ``fewer`` throws."""
     throws = more + fewer
-    return sum(math.comb(throws, heads) for heads in range(more, throws + 1)) / 2**throws
+    return sum(math.comb(throws, heads) for heads in range(more, throws + 1)) / (1 << throws)
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ from linegate.training.export import to_onnx, torch_parity
 from linegate.training.fit import FitSettings, Fitted, Progress, fit
 from linegate.training.int8 import Int8, export_int8
 from linegate.training.judge import Judged, judge
-from linegate.training.network import NetSpec
+from linegate.training.network import Net, NetSpec
 from linegate.training.origin import code_sha256, commit
 from linegate.training.output import write_output
 from linegate.training.pictures import Pictures
@@ -47,6 +47,7 @@ from linegate.training.report import write_report
 from linegate.training.shapes import choose_input, survey
 from linegate.training.snapshot import MANIFEST, Snapshot
 from linegate.training.splits import with_split
+from linegate.training.start import AGAIN, begin_from, some_inputs
 from linegate.training.thresholds import choose_score, choose_thresholds
 from linegate.training.weights import save_network
 
@@ -79,6 +80,10 @@ class TrainOptions:
     """The data in words; "" says the folder's name and counts."""
     int8: bool = False
     """Also write ``<out>-int8``, if it flips no verdict."""
+    begin: Bundle | None = None
+    """Begin with this bundle's network."""
+    must_begin: bool = False
+    """Refuse a bundle whose network isn't of the build that these data get, instead of beginning with nothing."""
     keep_weights: bool = False
     """Leave the fitted weights beside the report, to export them at another size."""
 
@@ -148,11 +153,11 @@ def train(
     pictures, dataset, broken = _read(dataset, spec, work, options, console)
     snapshot = Snapshot.of(dataset)
     settings = _within(settings, time.monotonic() - began, len(dataset.side("val", "test")))
-    fitted = _fit(net_spec, options.pretrained, pictures, settings, work, snapshot, console, cancelled, tell)
+    fitted, begun = _fit(net_spec, options, pictures, settings, work, snapshot, console, cancelled, tell)
     if Ranks.join().rank:
         raise NotFirst
     write_output(work / MANIFEST, snapshot.document)
-    provenance = _provenance(dataset, settings, options, snapshot, fitted)
+    provenance = _provenance(dataset, settings, options, snapshot, fitted, begun)
     save_network(work, fitted.net)
     bundle, judged = _tune(fitted, dataset, spec, options, provenance, snapshot, work, console)
     broken += {s.name for s in dataset.side("val")} - {j.sample.name for j in judged}  # lost since they were read
@@ -213,7 +218,7 @@ def _read(
 
 def _fit(
     net_spec: NetSpec,
-    pretrained: bool,
+    options: TrainOptions,
     pictures: Pictures,
     settings: FitSettings,
     work: Path,
@@ -221,10 +226,13 @@ def _fit(
     console: Console,
     cancelled: Callable[[], bool],
     tell: Callable[[Progress], None],
-) -> Fitted:
-    torch.manual_seed(settings.seed)
-    net = build(net_spec, pretrained)
+) -> tuple[Fitted, str]:
+    """The fitted network, and the hash of the bundle that it began with."""
     identity: dict[str, Any] = {"data": snapshot.sha256, "net": net_spec.model_dump_json()}
+    net, begun_sha256 = _begin(net_spec, options, pictures, settings.seed, console)
+    if begun_sha256:
+        identity["begun"] = begun_sha256
+        settings = settings.model_copy(update={"rate": settings.rate * AGAIN})
     begun = False
     with fitting(console) as show:
 
@@ -238,7 +246,27 @@ def _fit(
             show(progress.done, progress.eta_s, words)
             tell(progress)
 
-        return fit(net, pictures, settings, work, identity, report, cancelled)
+        return fit(net, pictures, settings, work, identity, report, cancelled), begun_sha256
+
+
+def _begin(
+    net_spec: NetSpec, options: TrainOptions, pictures: Pictures, seed: int, console: Console
+) -> tuple[Net, str]:
+    """A network to be fitted, with the weights of ``options.begin`` where that is of its build, and that bundle's hash."""
+    torch.manual_seed(seed)
+    net = build(net_spec, options.pretrained)
+    if options.begin is None:
+        return net, ""
+    try:
+        begin_from(net, options.begin, pictures.classes, some_inputs(pictures))
+    except BundleError as error:
+        if options.must_begin:
+            raise
+        console.print(f"begins with nothing: {error.thing} has {error.found}", highlight=False)
+        torch.manual_seed(seed)
+        return build(net_spec, options.pretrained), ""
+    console.print(f"begins with the network of {options.begin.label}", highlight=False)
+    return net, options.begin.sha256
 
 
 def _within(settings: FitSettings, spent_s: float, judged: int) -> FitSettings:
@@ -309,13 +337,19 @@ def _weights(fitted: Fitted) -> bytes:
 
 
 def _provenance(
-    dataset: Dataset, settings: FitSettings, options: TrainOptions, snapshot: Snapshot, fitted: Fitted
+    dataset: Dataset,
+    settings: FitSettings,
+    options: TrainOptions,
+    snapshot: Snapshot,
+    fitted: Fitted,
+    begun_sha256: str,
 ) -> Provenance:
     return Provenance(
         command=options.command,
         commit=commit(),
         code_sha256=code_sha256(),
         seed=settings.seed,
+        begun_sha256=begun_sha256,
         data_sha256=snapshot.sha256,
         data=options.words or f"{dataset.source.name}: {_counts(dataset)}",
         trained_utc=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -26,6 +26,9 @@ _MOST = "Most true share of "
 Margin = Annotated[float, typer.Option(help=_MOST + "negative flips.")]
 MostEscapes = Annotated[float, typer.Option(help=_MOST + "bad parts that pass.")]
 MostOverkill = Annotated[float, typer.Option(help=_MOST + "good parts held back.")]
+Slack = Annotated[
+    float, typer.Option("--overkill-slack", help="By how much overkill's bound may be worse than the live bundle's.")
+]
 
 
 @release_app.callback()
@@ -52,6 +55,7 @@ def release_candidate(
     margin: Margin = 0.01,
     most_escapes: MostEscapes = 0.05,
     most_overkill: MostOverkill = 0.10,
+    slack: Slack = 0.0,
     waive: Annotated[
         list[str] | None, typer.Option(help="NAME=REASON: lets pass what can't be tested; repeatable.")
     ] = None,
@@ -97,12 +101,15 @@ def release_candidate(
         check_named(bundle, Approval(approve, why))
         if place is None:
             _check_new(target)
+    limits = gate_settings(
+        flip_margin=margin, most_escapes=most_escapes, most_overkill=most_overkill, overkill_slack=slack
+    )
     with counting(Console(), "judge", 1000) as progress:
         verdict = gate(
             bundle,
             before,
             data,
-            gate_settings(flip_margin=margin, most_escapes=most_escapes, most_overkill=most_overkill),
+            limits,
             runtime=place.settings.runtime if place is not None else None,
             waivers=_waivers(waive or ()),
             compare_network=network_of(work),

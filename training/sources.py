@@ -22,8 +22,13 @@ def load_datasets(paths: Sequence[Path]) -> Dataset:
     Raises:
         DatasetError: a source can't be read.
     """
-    stations = [Place.of(path) for path in paths if _is_station(path)]
-    return merge([load_dataset(path) for path in paths], before=stations[0].classes() if stations else ())
+    place = station_of(paths)
+    return merge([load_dataset(path) for path in paths], before=place.classes() if place is not None else ())
+
+
+def station_of(paths: Sequence[Path]) -> Place | None:
+    """The first station among ``paths``. Raises SettingsError."""
+    return next((Place.of(path) for path in paths if _is_station(path)), None)
 
 
 def load_frozen(paths: Sequence[Path]) -> Dataset:

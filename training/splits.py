@@ -34,7 +34,8 @@ def leaking_groups(dataset: Dataset) -> dict[str, list[Side]]:
 def with_split(dataset: Dataset, share: float = 0.25, seed: int = 0) -> Dataset:
     """Every sample on a side: as the data say, else a grouped, stratified split with about ``share`` for validation.
 
-    Samples already on "test" stay there. Where the data name both train and val, only samples without a side are moved
+    Samples already on "test" stay there. Escapes, which a release must catch, are learnt from and not kept back to validate on,
+    where there are enough other parts for that. Where the data name both train and val, only samples without a side are moved
     (to train).
 
     Raises:
@@ -54,7 +55,8 @@ def with_split(dataset: Dataset, share: float = 0.25, seed: int = 0) -> Dataset:
         return dataset.with_samples([replace(s, side=s.side or "train") for s in dataset.samples])
     joined = _joined(dataset.samples)
     free = [replace(s, group=joined[s.group]) for s in dataset.samples if s.side != "test"]
-    chosen = choose_groups(free, share, seed)
+    learnt = _learnt_from(free)
+    chosen = choose_groups([sample for sample in free if sample.group not in learnt], share, seed)
     _check_sides(dataset, free, chosen)
     moved: list[Sample] = []
     for sample in dataset.samples:
@@ -78,6 +80,14 @@ def _joined(samples: Sequence[Sample]) -> dict[str, str]:
             other = first.setdefault(file_sha256(sample.image), sample.group)
             parent[root(sample.group)] = root(other)
     return {group: root(group) for group in parent}
+
+
+def _learnt_from(samples: Sequence[Sample]) -> set[str]:
+    """Groups with an escape; none, if without them each label that is there hadn't two groups any more."""
+    escaped = {sample.group for sample in samples if sample.weight > 1}
+    rest = {(sample.group, sample.label) for sample in samples if sample.group not in escaped}
+    enough = all(sum(label == one for _, label in rest) >= 2 for one in {sample.label for sample in samples})
+    return escaped if enough else set()
 
 
 def choose_groups(samples: list[Sample], share: float, seed: int) -> set[str]:

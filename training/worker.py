@@ -17,6 +17,8 @@ from rich.console import Console
 from linegate.cameras.errors import LinegateError
 from linegate.inspect.partlog.errors import LogError
 from linegate.models.bundle import BundleError, load_bundle
+from linegate.training.checkpoint import FILE as CHECKPOINT
+from linegate.training.checkpoint import OtherRun
 from linegate.training.dataset import Dataset
 from linegate.training.fit import FitSettings, Progress
 from linegate.training.gate_job import GateSources, Hooks, run_gate
@@ -120,6 +122,7 @@ class Worker:
             command=f"linegate train --worker --station {self._station.name}, job {job.id}",
             words=words,
             skip_broken=True,
+            begin=self._place.live(),
         )
 
         def tell(progress: Progress) -> None:
@@ -128,7 +131,13 @@ class Worker:
 
         if out.exists():  # the worker before died between the bundle and its report
             shutil.rmtree(out)
-        trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
+        try:
+            trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
+        except OtherRun as error:
+            # Since the worker before died, somebody has saved a label or made another bundle live.
+            self._console.print(f"job {job.id} begins again: its checkpoint has {error.found}", highlight=False)
+            (work_folder(out) / CHECKPOINT).unlink(missing_ok=True)
+            trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
         _settle(alive)
         for file in _LEFT_FOR_PEOPLE:
             shutil.copyfile(work_folder(out) / file, folder / file)

@@ -156,7 +156,8 @@ def test_a_defect_nobody_knew_escapes_is_learnt_and_caught(tmp_path: Path, capsy
         assert f"0 labels saved, {len(escaped)} were there already" in again
 
     with clock.step("retrain"):
-        linegate("train", base, station, "--out", candidate, "--name", "plates", "--version", "2", *STEPS)
+        said = linegate("train", base, station, "--out", candidate, "--name", "plates", "--version", "2", *STEPS)
+        assert "begins with the network of plates 1" in said
 
     with clock.step("gate"):
         said = linegate("release", candidate, *of, "--frozen", frozen, *LIMITS)

@@ -149,4 +149,6 @@ def test_overkill_is_compared_overall_and_where_chance_explains_it_no_more(
     assert found.condition.held is held
     assert named in found.condition.finding
     assert ("against 1 of 20" in found.condition.finding) is (named == "lot B")
+    given = LOOSE.model_copy(update={"overkill_slack": 0.05})  # overall only
+    assert no_worse(units_of(mine), units_of(live), given).condition.held is (named in ("", "all"))
     assert found.condition.total == 40

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -116,6 +117,18 @@ def test_split_keeps_groups_together_and_every_class_on_both_sides(make_folder: 
     assert [s.side for s in again.samples] == [s.side for s in dataset.samples]
     other = choose_groups(list(dataset.samples), 0.25, seed=4)
     assert other != {s.group for s in dataset.samples if s.side == "val"}
+
+
+def test_escapes_are_learnt_from_where_others_are_left_to_validate_on(make_folder: MakeFolder) -> None:
+    """A release must catch them: what was kept back to validate on was never learnt from."""
+    dataset = load_folder(make_folder(good=40, spot=20, line=8))
+
+    def escaped(*kinds: str) -> list[Sample]:
+        samples = [replace(s, weight=4) if s.classes and s.classes[0] in kinds else s for s in dataset.samples]
+        return [s for s in with_split(dataset.with_samples(samples), 0.25, seed=3).samples if s.weight > 1]
+
+    assert {s.side for s in escaped("line")} == {"train"}
+    assert {s.side for s in escaped("line", "spot")} == {"train", "val"}, "nothing bad would be left to validate on"
 
 
 @pytest.mark.parametrize(("good", "spot", "words"), [(10, 0, "defect"), (10, 2, "defect"), (1, 10, "good")])

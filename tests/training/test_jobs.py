@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ from linegate.inspect.partlog.schema import image, job
 from linegate.inspect.partlog.writer import PartLog
 from linegate.inspect.settings import LogSettings
 from linegate.models.store import BundleStore
+from linegate.training.checkpoint import save_checkpoint
 from linegate.training.checks import open_sample
 from linegate.training.fit import FitSettings
 from linegate.training.jobs import Heartbeat, JobQueue
@@ -184,6 +186,22 @@ def test_a_worker_brings_back_a_candidate(log: PartLog, station: Path, make_fold
     assert store.candidates()[0].manifest.provenance.command.endswith(f"job {number}")
     assert (data / "jobs" / str(number) / "report.html").is_file()
     assert row["progress"] == 1.0
+
+
+def test_labels_saved_since_a_worker_died_cost_the_job_its_checkpoint_only(
+    log: PartLog, station: Path, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    label_folder(log, data, make_folder(name="plates", good=12, spot=6, line=6))
+    number = ask(log)
+    left = data / "jobs" / str(number) / "candidate.train"
+    save_checkpoint(left, {"identity": {"data": "of the labels that there were"}, "step": 2})
+    words = io.StringIO()
+    worker = Worker(station, (), FitSettings(steps=3, threads=1), Console(file=words, width=200))
+    assert worker.run(once=True, heartbeat_s=0.2) == 1
+    row = look(log, number)
+    assert row["state"] == "done", row["result"]
+    assert f"job {number} begins again" in words.getvalue()
 
 
 def test_a_job_that_cannot_be_done_says_why(log: PartLog, station: Path) -> None:
