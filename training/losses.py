@@ -12,6 +12,8 @@ from linegate.training.network import NetOutput
 
 _SMOOTH = 1.0
 _HARD_SHARE = 0.05
+_SURE = 4.0
+"""Logit beyond which nobody needs to be surer."""
 
 
 class Losses(NamedTuple):
@@ -47,3 +49,18 @@ def two_head_loss(
     score = (each * part_weight).sum() / part_weight.sum().clamp(min=1)
     mask_share = 1.0 - 0.6 * progress
     return Losses(mask_share * mask + (0.2 + 0.8 * progress) * score, mask.detach(), score.detach())
+
+
+def anchor_loss(out: NetOutput, before: NetOutput, part: Tensor, part_weight: Tensor) -> Tensor:
+    """How far ``out`` is worse than what the network that it began with says of the same batch, in logits: above it on good
+    parts, below it on bad ones that it found. Better is free. (Cf. positive-congruent training, Yan et al., CVPR 2021.)
+
+    Shapes as in ``two_head_loss``; a scalar. Of the cells of good parts' masks the worst 5 % count.
+    """
+    known = part_weight > 0
+    good, found = known & (part == 0), known & (part == 1) & (before.part > 0)
+    above = functional.relu(out.part - before.part.clamp(min=-_SURE)) * good
+    below = functional.relu(before.part.clamp(max=_SURE) - out.part) * found
+    cells = (functional.relu(out.mask - before.mask.clamp(min=-_SURE)) * good.view(-1, 1, 1, 1)).flatten()
+    worst = cells.topk(max(1, int(cells.numel() * _HARD_SHARE))).values.mean()
+    return (above + below).float().sum() / known.sum().clamp(min=1) + worst.float()

@@ -153,11 +153,11 @@ def train(
     pictures, dataset, broken = _read(dataset, spec, work, options, console)
     snapshot = Snapshot.of(dataset)
     settings = _within(settings, time.monotonic() - began, len(dataset.side("val", "test")))
-    fitted, begun = _fit(net_spec, options, pictures, settings, work, snapshot, console, cancelled, tell)
+    fitted, begun_sha256 = _fit(net_spec, options, pictures, settings, work, snapshot, console, cancelled, tell)
     if Ranks.join().rank:
         raise NotFirst
     write_output(work / MANIFEST, snapshot.document)
-    provenance = _provenance(dataset, settings, options, snapshot, fitted, begun)
+    provenance = _provenance(dataset, settings, options, snapshot, fitted, begun_sha256)
     save_network(work, fitted.net)
     bundle, judged = _tune(fitted, dataset, spec, options, provenance, snapshot, work, console)
     broken += {s.name for s in dataset.side("val")} - {j.sample.name for j in judged}  # lost since they were read
@@ -233,20 +233,21 @@ def _fit(
     if begun_sha256:
         identity["begun"] = begun_sha256
         settings = settings.model_copy(update={"rate": settings.rate * AGAIN})
-    begun = False
+    told = False
     with fitting(console) as show:
 
         def report(progress: Progress) -> None:
-            nonlocal begun
-            if not begun and progress.step > 1:
+            nonlocal told
+            if not told and progress.step > 1:
                 console.print(f"goes on from step {progress.step - 1}, where the checkpoint is", highlight=False)
-            begun = True
+            told = True
             losses = f"mask {progress.mask_loss:.3f} part {progress.part_loss:.3f}"
             words = f"{progress.phase} step {progress.step} {losses} {progress.images_per_s:.0f} images/s"
             show(progress.done, progress.eta_s, words)
             tell(progress)
 
-        return fit(net, pictures, settings, work, identity, report, cancelled), begun_sha256
+        fitted = fit(net, pictures, settings, work, identity, report, cancelled, anchored=bool(begun_sha256))
+        return fitted, begun_sha256
 
 
 def _begin(
