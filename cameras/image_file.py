@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -42,6 +43,17 @@ def read_image(path: Path) -> Image:
         result = cast(Image, cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB))
     result.flags.writeable = False
     return result
+
+
+def pixels_sha256(path: Path) -> str:
+    """Hash of the decoded picture, the same for a copy in another lossless format; "" where it can't be decoded."""
+    try:
+        image = read_image(path)
+    except WrongImage:  # named where it is opened to be trained on or judged
+        return ""
+    if image.ndim == 3 and (image == image[..., :1]).all():
+        image = cast(Image, np.ascontiguousarray(image[..., 0]))  # grey, stored as colour
+    return hashlib.sha256(f"{image.shape} {image.dtype}".encode() + image.tobytes()).hexdigest()
 
 
 def _cut_off(data: bytes) -> bool:

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.cameras.image_file import pixels_sha256
 from linegate.training.dataset import Dataset, DatasetError, Sample, read_image, sample_mask, unknown_value
 from linegate.training.progress import quiet
-from linegate.training.snapshot import pixels_sha256
 from linegate.training.splits import leaking_groups
 
 

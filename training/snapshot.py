@@ -12,11 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from linegate.cameras.errors import WrongImage
-from linegate.cameras.image_file import read_image
+from linegate.cameras.image_file import pixels_sha256
 from linegate.models.manifest import SNAPSHOT_FILE
 from linegate.training.dataset import Dataset, DatasetError, Outline, Sample
 
@@ -163,17 +159,6 @@ def file_sha256(path: Path) -> str:
             remedy="Restore it, or take its row out of split.csv.",
         ) from None
     return digest.hexdigest()
-
-
-def pixels_sha256(path: Path) -> str:
-    """Hash of the decoded picture, the same for a copy in another lossless format; "" where it can't be decoded."""
-    try:
-        image: NDArray[np.generic] = read_image(path)
-    except WrongImage:  # named where it is opened to be trained on or judged
-        return ""
-    if image.ndim == 3 and (image == image[..., :1]).all():
-        image = np.ascontiguousarray(image[..., 0])  # grey, stored as colour
-    return hashlib.sha256(f"{image.shape} {image.dtype}".encode() + image.tobytes()).hexdigest()
 
 
 def _object(folder: Path, sha256: str) -> Path:

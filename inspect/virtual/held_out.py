@@ -1,7 +1,7 @@
 """Which photos a bundle has learned from: figures on those would flatter it, so they are not shown to the line.
 
-Training leaves its snapshot beside the bundle; its hash stands in the bundle's manifest, and it names every picture by its
-content and its side. Without it the folder's own split.csv is believed.
+Training leaves its snapshot in the bundle, and beside older ones; its hash stands in the bundle's manifest, and it names every
+picture by its content and its side. Without it the folder's own split.csv is believed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from linegate.cameras.errors import SettingsError
+from linegate.cameras.image_file import pixels_sha256
 from linegate.inspect.virtual.pictures import find_photos, split_rows
 from linegate.models.bundle import Bundle
 
 SNAPSHOT = "snapshot.json"
+_CONTENT = ("image", "pixels")
+"""What a snapshot knows a picture by: the hash of its file, and of what it shows."""
 TRAIN = "train"
 TUNE = frozenset({"val", "valid", "validation"})
 
@@ -49,7 +52,7 @@ class PhotoSides:
         """What a reader of the figures has to know."""
         if not self.source:
             return (
-                f"{self.total} photos; whether the bundle was trained on them is not known (no {SNAPSHOT} beside it, no "
+                f"{self.total} photos; whether the bundle was trained on them is not known (no {SNAPSHOT} in it, no "
                 "training side in split.csv): the figures may flatter it"
             )
         if not self.trained:
@@ -84,8 +87,8 @@ def photo_sides(folder: Path, bundle: Bundle, data: Path, *, all_photos: bool = 
     snapshot = _snapshot(bundle, data)
     sides: dict[str, str] = {}
     if snapshot is not None:
-        by_content = {str(row["image"]): str(row["split"]) for row in snapshot["parts"]}
-        sides = {path.name: by_content.get(hashlib.sha256(path.read_bytes()).hexdigest(), "") for path in photos}
+        by_content = {str(row[key]): str(row["split"]) for row in snapshot["parts"] for key in _CONTENT if row.get(key)}
+        sides = {path.name: _side(path, by_content) for path in photos}
     else:
         table = {row["file"]: (row.get("split") or "").strip().lower() for row in split_rows(folder)}
         sides = {path.name: table.get(path.name, "") for path in photos}
@@ -103,6 +106,12 @@ def photo_sides(folder: Path, bundle: Bundle, data: Path, *, all_photos: bool = 
     return PhotoSides(folder, len(photos), source, trained, tuned, left_out)
 
 
+def _side(path: Path, by_content: dict[str, str]) -> str:
+    """Also of a photo that the log keeps in another format since it was labelled."""
+    side = by_content.get(hashlib.sha256(path.read_bytes()).hexdigest())
+    return by_content.get(pixels_sha256(path), "") if side is None else side
+
+
 def _snapshot(bundle: Bundle, data: Path) -> dict[str, Any] | None:
     """The training's own record, if it is at hand and is the one that the manifest names."""
     for path in _places(bundle.folder, data):
@@ -115,6 +124,7 @@ def _snapshot(bundle: Bundle, data: Path) -> dict[str, Any] | None:
 
 
 def _places(folder: Path, data: Path) -> Iterator[Path]:
+    yield folder / SNAPSHOT
     yield folder.with_name(f"{folder.name}.train") / SNAPSHOT
     yield folder.parent / SNAPSHOT
     yield from sorted((data / "jobs").glob(f"*/{SNAPSHOT}"))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from linegate.cameras.errors import SettingsError
+from linegate.cameras.image_file import pixels_sha256
 from linegate.inspect.settings import VirtualSettings
 from linegate.inspect.virtual.held_out import photo_sides
 from linegate.inspect.virtual.ledger import read_ledger
@@ -45,7 +46,9 @@ def trained_on(out: Path, photos: Path, sides: dict[str, str]) -> tuple[Bundle, 
 SIDES = {"a.png": "train", "b.png": "train", "c.png": "val", "d.png": "test"}
 
 
-@pytest.mark.parametrize("place", ["made.train/snapshot.json", "snapshot.json", "data/jobs/7/snapshot.json"])
+@pytest.mark.parametrize(
+    "place", ["made/snapshot.json", "made.train/snapshot.json", "snapshot.json", "data/jobs/7/snapshot.json"]
+)
 def test_the_trainings_own_record_is_found_and_believed(photos: Path, tmp_path: Path, place: str) -> None:
     bundle, document = trained_on(tmp_path / "made", photos, SIDES)
     (photos / "images" / "a.png").rename(photos / "images" / "renamed.png")  # known by its content
@@ -101,3 +104,20 @@ def test_when_nothing_is_left(photos: Path, tmp_path: Path) -> None:
     (photos / "split.csv").write_text("file,split\n" + "".join(f"{n}.png,Train\n" for n in "abcdef"))
     with pytest.raises(SettingsError, match="--all-photos"):
         photo_sides(photos, make_bundle(tmp_path / "made"), tmp_path)
+
+
+def test_a_photo_that_the_log_keeps_in_another_format_is_known_by_what_it_shows(photos: Path, tmp_path: Path) -> None:
+    """As after a retraining from labels of the same photos: by its file alone the line would be shown what was learnt."""
+    rows = [
+        {
+            "part": "0001-5/top",
+            "image": "0" * 64,
+            "pixels": pixels_sha256(photos / "images" / "e.png"),
+            "split": "train",
+        }
+    ]
+    document = json.dumps({"format": 1, "classes": ["dark"], "parts": rows}).encode()
+    provenance = manifest()["provenance"] | {"data_sha256": hashlib.sha256(document).hexdigest()}
+    bundle = make_bundle(tmp_path / "made", provenance=provenance)
+    (bundle.folder / "snapshot.json").write_bytes(document)
+    assert photo_sides(photos, bundle, tmp_path / "data").left_out == {"e.png"}
