@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -19,7 +20,7 @@ from linegate.training.dataset import Dataset
 from linegate.training.export import to_onnx
 from linegate.training.fit import FitSettings
 from linegate.training.latency import ROUNDS, Timing, time_in_turns
-from linegate.training.network import parameters_m
+from linegate.training.network import Kind, parameters_m
 from linegate.training.output import write_output
 from linegate.training.pipeline import TrainOptions, train, work_folder
 from linegate.training.record import RECORD, WEIGHTS, RunRecord
@@ -29,6 +30,22 @@ from linegate.training.yardstick_report import LATENCY_PX, as_json, markdown, sc
 
 SPLIT_SEED = 0
 _FREE = {"seed", "loaders", "checkpoint_s"}
+
+
+def networks_of(text: str) -> tuple[tuple[str, int], ...]:
+    """(network, seed) pairs of "line:3,lraspp". Raises SettingsError."""
+    found: list[tuple[str, int]] = []
+    for word in text.split(","):
+        kind, _, count = word.strip().partition(":")
+        if kind not in get_args(Kind) or not (count or "1").isdigit():
+            raise SettingsError(
+                "option --networks",
+                expected=f"names among {', '.join(get_args(Kind))}, with :N for N seeds",
+                found=repr(word),
+                remedy="Correct the list.",
+            )
+        found += [(kind, seed) for seed in range(int(count or 1))]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def model_card(
         f"- Data: {origin.data} (sha256 {origin.data_sha256})",
         f"- Made by: `{origin.command}`, commit {origin.commit}, seed {origin.seed}",
         f"- Code: sha256 {origin.code_sha256 or 'not kept'}",
+        f"- Begun with: {f'bundle {origin.begun_sha256}' if origin.begun_sha256 else 'nothing'}",
         f"- Trained: {origin.trained_utc}, {origin.minutes:g} min",
         f"- Licence: {origin.licence or 'not stated'}",
         "",

@@ -181,32 +181,18 @@ def bakeoff(
     from rich.console import Console
 
     fit = _fit_settings(minutes, steps, 0, threads, device, precision)
-    from linegate.training.bakeoff import BakeOff, bake_off
+    from linegate.training.bakeoff import BakeOff, bake_off, networks_of
     from linegate.training.sources import load_dataset
+    from linegate.training.yardstick import Subset
 
-    kinds, subsets = tuple(_networks(networks)), tuple(_subset(word) for word in subset or ())
-    plan = BakeOff(kinds, fit, share, pretrained, subsets)
+    subsets = tuple(Subset.of(word) for word in subset or ())
+    plan = BakeOff(networks_of(networks), fit, share, pretrained, subsets)
     try:
         bake_off([load_dataset(source) for source in sources], plan, out, Console())
     except KeyboardInterrupt:
         _stopped()
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
     typer.echo(f"written: {out / 'results.md'}, results.json and a plot for each data set")
-
-
-def _subset(text: str) -> Any:
-    from linegate.training.yardstick import Subset
-
-    name, _, classes = text.partition("=")
-    named = tuple(word.strip() for word in classes.split("+"))
-    if not name.strip() or not all(named):
-        raise SettingsError(
-            "option --subset",
-            expected="a name and classes, such as sharp=blowhole+break+crack",
-            found=repr(text),
-            remedy="Correct the option.",
-        )
-    return Subset(name.strip(), named)
 
 
 @train_app.command("bench")
@@ -237,25 +223,6 @@ def bench(
             minutes = speed.minutes_for(pictures, fit.whole_from)
             table.add_row(speed.device, str(speed.batch), *figures, f"{minutes:.1f}")
     console.print(table)
-
-
-def _networks(text: str) -> list[tuple[str, int]]:
-    from typing import get_args
-
-    from linegate.training.network import Kind
-
-    found = []
-    for word in text.split(","):
-        kind, _, count = word.strip().partition(":")
-        if kind not in get_args(Kind) or not (count or "1").isdigit():
-            raise SettingsError(
-                "option --networks",
-                expected=f"names among {', '.join(get_args(Kind))}, with :N for N seeds",
-                found=repr(word),
-                remedy="Correct the list.",
-            )
-        found += [(kind, seed) for seed in range(int(count or 1))]
-    return found
 
 
 @train_app.command("check")

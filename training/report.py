@@ -161,6 +161,7 @@ def _origin(bundle: Bundle) -> str:
         ("Commit", origin.commit),
         ("Code sha256", origin.code_sha256 or "not kept"),
         ("Seed", str(origin.seed)),
+        ("Begun with", f"bundle {origin.begun_sha256}" if origin.begun_sha256 else "nothing"),
         ("Data sha256", origin.data_sha256),
         ("Trained", f"{origin.trained_utc}, {origin.minutes:g} min"),
         ("Bundle sha256", bundle.sha256),

@@ -12,7 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from linegate.models.bundle import Bundle, BundleError
@@ -36,9 +38,12 @@ def begin_from(net: Net, bundle: Bundle, classes: Sequence[str], images: Iterabl
         BundleError: the bundle's network isn't of this build.
     """
     known = bundle.manifest.classes
-    layers, weights = _layers(net), _weights(bundle)
+    graph = onnx.load_from_string(bundle.model_bytes()).graph
+    layers, weights = _layers(net), _weights(graph)
     if not isinstance(net, LineNet) or len(layers) != len(weights):
         raise _unlike(bundle, f"{len(weights)} layers with weights where this one has {len(layers)}")
+    if any(node.op_type == "Sqrt" for node in graph.node) is not net.spec.levelled:  # no root without a spread
+        raise _unlike(bundle, "an input brought to one level" if not net.spec.levelled else "an input as it comes")
     sources = [known.index(name) if name in known else None for name in classes]
     norms = _norms(net)
     with torch.no_grad():
@@ -83,12 +88,8 @@ def _layers(net: Net) -> list[Any]:
     return found
 
 
-def _weights(bundle: Bundle) -> list[tuple[Tensor, Tensor]]:
+def _weights(graph: Any) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of convolutions and matrices, as they come in turn; none where they aren't stored as plain numbers."""
-    import onnx
-    from onnx import numpy_helper
-
-    graph = onnx.load_from_string(bundle.model_bytes()).graph
     stored = {one.name: one for one in graph.initializer}
     pairs = [tuple(node.input[1:3]) for node in graph.node if node.op_type in ("Conv", "Gemm")]
     if not all(len(pair) == 2 and set(pair) <= stored.keys() for pair in pairs):

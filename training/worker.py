@@ -131,13 +131,17 @@ class Worker:
 
         if out.exists():  # the worker before died between the bundle and its report
             shutil.rmtree(out)
+
+        def fitted() -> Trained:
+            return train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
+
         try:
-            trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
+            trained = fitted()
         except OtherRun as error:
             # Since the worker before died, somebody has saved a label or made another bundle live.
             self._console.print(f"job {job.id} begins again: its checkpoint has {error.found}", highlight=False)
             (work_folder(out) / CHECKPOINT).unlink(missing_ok=True)
-            trained = train(self._dataset(), out, settings, options, self._console, lambda: alive.lost, tell)
+            trained = fitted()
         _settle(alive)
         for file in _LEFT_FOR_PEOPLE:
             shutil.copyfile(work_folder(out) / file, folder / file)

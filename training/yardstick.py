@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from linegate.cameras.errors import SettingsError
 from linegate.training.latency import Timing
 from linegate.training.metrics import average_precision, escape_at_overkill, overkill_at_no_escape
 from linegate.training.record import PartScore, RunRecord
@@ -24,6 +25,20 @@ class Subset:
 
     name: str
     classes: tuple[str, ...]
+
+    @staticmethod
+    def of(text: str) -> Subset:
+        """Of "sharp=blowhole+break". Raises SettingsError."""
+        name, _, classes = text.partition("=")
+        named = tuple(word.strip() for word in classes.split("+"))
+        if not name.strip() or not all(named):
+            raise SettingsError(
+                "option --subset",
+                expected="a name and classes, such as sharp=blowhole+break+crack",
+                found=repr(text),
+                remedy="Correct the option.",
+            )
+        return Subset(name.strip(), named)
 
 
 @dataclass(frozen=True, slots=True)

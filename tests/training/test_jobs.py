@@ -22,6 +22,7 @@ from linegate.inspect.partlog.records import ImageRecord, PartRecord, ViewRecord
 from linegate.inspect.partlog.schema import image, job
 from linegate.inspect.partlog.writer import PartLog
 from linegate.inspect.settings import LogSettings
+from linegate.models.bundle import load_bundle
 from linegate.models.store import BundleStore
 from linegate.training.checkpoint import save_checkpoint
 from linegate.training.checks import open_sample
@@ -29,6 +30,8 @@ from linegate.training.fit import FitSettings
 from linegate.training.jobs import Heartbeat, JobQueue
 from linegate.training.partlog_source import NothingLabelled, load_cases, load_partlog
 from linegate.training.worker import Worker
+
+from ..models.tiny import certified
 
 MakeFolder = Callable[..., Path]
 
@@ -186,6 +189,21 @@ def test_a_worker_brings_back_a_candidate(log: PartLog, station: Path, make_fold
     assert store.candidates()[0].manifest.provenance.command.endswith(f"job {number}")
     assert (data / "jobs" / str(number) / "report.html").is_file()
     assert row["progress"] == 1.0
+
+
+def test_a_workers_candidate_goes_on_from_the_live_bundle(
+    log: PartLog, station: Path, trained: tuple[Path, Path], make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    store = BundleStore(data / "models")
+    live = store.add(certified(tmp_path / "live", load_bundle(trained[1])).folder, "Ada", "the first").bundle
+    store.promote(live, "Ada", "the first")
+    label_folder(log, data, make_folder(name="plates", good=12, spot=6, line=6))
+    number = ask(log)
+    Worker(station, (), FitSettings(steps=3, threads=1), Console(quiet=True)).run(once=True, heartbeat_s=0.2)
+    row = look(log, number)
+    assert row["state"] == "done", row["result"]
+    assert store.candidates()[0].manifest.provenance.begun_sha256 == store.live().sha256
 
 
 def test_labels_saved_since_a_worker_died_cost_the_job_its_checkpoint_only(

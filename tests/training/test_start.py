@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 
 from linegate.models.bundle import Bundle, BundleError, load_bundle, save_bundle
 from linegate.models.manifest import ClassThreshold, InputSpec, Manifest, Provenance, Thresholds
+from linegate.training import pipeline
 from linegate.training.baselines import build
 from linegate.training.export import to_onnx
+from linegate.training.fit import FitSettings, fit
 from linegate.training.metrics import average_precision
 from linegate.training.network import LineNet, NetSpec
 from linegate.training.record import RECORD, RunRecord
-from linegate.training.start import begin_from
+from linegate.training.start import AGAIN, begin_from
 
 from .conftest import Linegate
 
@@ -97,15 +100,23 @@ def test_in_training_it_still_computes_nearly_what_the_bundle_does(old: tuple[Li
 
 def test_another_build_is_refused_by_name(old: tuple[LineNet, Bundle]) -> None:
     _, bundle = old
-    for spec in (NetSpec.of("wide", 3, 1), NetSpec.of("fast", 3, 3), NetSpec(kind="fastscnn", classes=3)):
+    as_it_comes = NetSpec.of("fast", 3, 1, levelled=False)
+    for spec in (NetSpec.of("wide", 3, 1), NetSpec.of("fast", 3, 3), NetSpec(kind="fastscnn", classes=3), as_it_comes):
         with pytest.raises(BundleError, match="old 1"):
             begin_from(build(spec, False), bundle, OLD, pictures(1))
 
 
 def test_the_command_begins_with_the_bundle_that_it_is_given(
-    linegate: Linegate, trained: tuple[Path, Path], tmp_path: Path
+    linegate: Linegate, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, bundle = trained
+    asked: list[tuple[float, bool]] = []
+
+    def listen(*args: Any, anchored: bool) -> Any:
+        asked.append((args[2].rate, anchored))
+        return fit(*args, anchored=anchored)
+
+    monkeypatch.setattr(pipeline, "fit", listen)
     few = ("train", folder, "--steps", 4, "--threads", 1, "--seed", 1)
     code, words = linegate(*few, "--from", bundle, "--out", tmp_path / "next")
     assert code == 0, words
@@ -113,7 +124,12 @@ def test_the_command_begins_with_the_bundle_that_it_is_given(
     code, words = linegate(*few, "--out", tmp_path / "fresh")
     assert code == 0, words
     assert "begins with" not in words
-    assert load_bundle(tmp_path / "next").manifest.provenance.begun_sha256 == load_bundle(bundle).sha256
+    rate = FitSettings().rate
+    assert asked == [(rate * AGAIN, True), (rate, False)]
+    begun = load_bundle(bundle).sha256
+    assert load_bundle(tmp_path / "next").manifest.provenance.begun_sha256 == begun
+    for left in ("card.md", "report.html"):
+        assert f"bundle {begun}" in (tmp_path / "next.train" / left).read_text()
     assert load_bundle(tmp_path / "fresh").manifest.provenance.begun_sha256 == ""
     precision = {}
     for name in ("next", "fresh"):
